@@ -1,0 +1,1 @@
+"""The standard series: format, sources, store, features, target, walk-forward splits."""

@@ -1,0 +1,251 @@
+"""A dataset: one immutable version of a set of series, read lazily and grown by appending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import pyarrow as pa
+
+from data.filesystem import Storage, storage_at
+from data.manifest import (
+    FileEntry,
+    Manifest,
+    entry_of_path,
+    is_versioned,
+    leaves_path,
+    manifest_path,
+    parse_manifest,
+    to_micros,
+)
+from data.root import Leaves, leaves_of, parse_leaves, root_of
+from data.scan import columns_of, describe, expression, moment_filter, scan
+from data.schema import KEYS
+from protocol.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """One series.
+
+    ``first`` and ``last`` are bar opens, UTC. ``gaps`` counts runs of missing bars and ``missing`` the bars in them,
+    against the calendar of the panel (``data.coverage``).
+    """
+
+    type: str
+    broker: str
+    symbol: str
+    sector: str
+    rows: int
+    first: datetime
+    last: datetime
+    gaps: int
+    missing: int
+
+
+class Dataset:
+    """One version: what it holds never changes, so any number of threads and processes may read it.
+
+    Obtain one with :meth:`open` or :meth:`create`. :meth:`append` leaves this object as it is and returns the new
+    version; several processes may append to one place at the same time, and no version is lost.
+
+    Attributes
+    ----------
+    uri : str
+        Local path or ``s3://`` address.
+    manifest : Manifest or None
+        None for a bare Parquet file or hive tree, and for a dataset that is still empty.
+    """
+
+    def __init__(self, storage: Storage, manifest: Manifest | None, bare: Sequence[FileEntry] = ()) -> None:
+        self.uri = storage.uri
+        self.storage = storage
+        self.manifest = manifest
+        self._bare = tuple(bare)
+
+    @classmethod
+    def open(cls, uri: str, root: str | None = None) -> Dataset:
+        """Open the version that ``HEAD`` names, or `root`.
+
+        `uri` may also name a single Parquet file or a tree ``[data/]type=…/broker=…/*.parquet`` without manifests;
+        opening one does not read its rows, unless a `root` is given that they must have.
+
+        Raises
+        ------
+        DataError
+            Nothing there, nothing in it, a damaged manifest, or another root than asked for.
+        """
+        storage = storage_at(uri)
+        wanted = root if root is not None else storage.head()[0]
+        content = None if wanted is None else storage.read(manifest_path(wanted))
+        if wanted is not None and content is not None:
+            where = f"{storage.uri}/{manifest_path(wanted)}"
+            manifest = parse_manifest(content, where)
+            if manifest.root != wanted:
+                raise DataError(f"{where} says root {manifest.root}; fetch the dataset again")
+            return cls(storage, manifest)
+        files = storage.files()
+        if "HEAD" in files:
+            raise DataError(f"{storage.uri} has no version {wanted}; see manifests/ there for those it has")
+        single = len(files) == 1 and storage.uri.endswith(f"/{files[0]}")
+        names = [path for path in files if single or (path.endswith(".parquet") and not is_versioned(path))]
+        bare = [entry_of_path(path) for path in names]
+        if not bare:
+            found = (
+                "data files but no HEAD: its first append did not finish; repeat it" if files else "no dataset there"
+            )
+            raise DataError(f"{storage.uri}: {found}; see `ltdata import` and `ltdata sample`")
+        dataset = cls(storage, None, bare)
+        if root is not None and dataset.root != root:
+            raise DataError(f"{storage.uri} has root {dataset.root}, not {root}; fetch the version you need")
+        return dataset
+
+    @classmethod
+    def create(cls, uri: str) -> Dataset:
+        """Open the dataset at `uri`, or return an empty one that comes into being with its first append.
+
+        Raises
+        ------
+        DataError
+            `uri` holds Parquet files without manifests, or a file.
+        """
+        storage = storage_at(uri)
+        if storage.head()[0] is not None:
+            return cls.open(uri)
+        if any(path.endswith(".parquet") and not is_versioned(path) for path in storage.files()):
+            raise DataError(f"{storage.uri} holds Parquet files without manifests; append to a new place instead")
+        return cls(storage, None)
+
+    @property
+    def entries(self) -> tuple[FileEntry, ...]:
+        """The files of this version."""
+        return self.manifest.files if self.manifest else self._bare
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether this is a file or tree without manifests, which can be read but not appended to."""
+        return self.manifest is None and bool(self._bare)
+
+    @cached_property
+    def leaves(self) -> Leaves:
+        """The hash of every series-month; read from the dataset, or computed from the rows of a bare one."""
+        if self.manifest is None:
+            return leaves_of(self.read())
+        content = self.storage.read(leaves_path(self.manifest.root))
+        if content is None or root_of(leaves := parse_leaves(content)) != self.manifest.root:
+            raise DataError(
+                f"{self.uri}/{leaves_path(self.manifest.root)} is missing or damaged; fetch the dataset again"
+            )
+        return leaves
+
+    @property
+    def root(self) -> str | None:
+        """Content root, 64 hex digits; None for an empty dataset. A bare one computes it at the first use."""
+        if self.manifest is not None:
+            return self.manifest.root
+        return root_of(self.leaves) if self._bare else None
+
+    def read(
+        self,
+        *,
+        type: str | None = None,
+        broker: str | None = None,
+        sectors: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] = (),
+    ) -> pa.Table:
+        """Return rows sorted by (type, broker, symbol, datetime).
+
+        Parameters
+        ----------
+        type, broker, sectors, symbols
+            Keep only these; omitted or empty means all. What matches nothing gives an empty table.
+        start, end : datetime, aware
+            Keep bars whose open lies in [start, end).
+        columns : sequence of str
+            Data columns to return; empty means all. The five keys always come first.
+
+        Returns
+        -------
+        pyarrow.Table
+            Only files, row groups and columns that can matter are read.
+
+        Raises
+        ------
+        DataError
+            An unknown column, a naive `start` or `end`, or a file that cannot be read.
+        """
+        first, stop = (None if moment is None else to_micros(moment) for moment in (start, end))
+        entries = [
+            entry
+            for entry in self.entries
+            if (type is None or entry.type in {None, type})
+            and (broker is None or entry.broker in {None, broker})
+            and (first is None or entry.last is None or entry.last >= first)
+            and (stop is None or entry.first is None or entry.first < stop)
+        ]
+        if self.is_bare:
+            entries = [describe(self.storage, entry) for entry in entries]
+        names = columns_of(entries)
+        wanted = [name for name in columns if name not in KEYS]
+        unknown = [name for name in wanted if name not in names]
+        if unknown and entries:
+            raise DataError(f"{self.uri} has no column {unknown[0]!r}; it has {', '.join(names)}")
+        condition = moment_filter(first, stop)
+        for column, values in (
+            ("type", [type] if type and any(entry.type is None for entry in entries) else []),
+            ("broker", [broker] if broker and any(entry.broker is None for entry in entries) else []),
+            ("sector", sectors),
+            ("symbol", symbols),
+        ):
+            if values:
+                part = expression(column, values)
+                condition = part if condition is None else condition & part
+        return scan(self.storage, entries, wanted if columns else names, condition, trusted=not self.is_bare)
+
+    def append(
+        self,
+        table: pa.Table,
+        *,
+        source: str = "",
+        revise: bool = False,
+        cuts: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """Add rows to the newest version at this place and return the version that holds them.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            The five keys and data columns, of one or more types, in any order. Rows that are there already with
+            equal values are passed over.
+        source : str
+            Where the rows came from; kept in the manifest.
+        revise : bool
+            Let a different value for an existing key replace it, in the new version only.
+        cuts : mapping of str to str
+            Sector pattern to ISO time from which rows are held out and refused; added to those of the dataset.
+
+        Raises
+        ------
+        DataError
+            A row that breaks the format or lies behind a cut, a series that changes its sector, a different value
+            for an existing key, or a bare dataset. Nothing has been changed then.
+        """
+        from data.appending import append_rows  # noqa: PLC0415  # the writer builds on this class
+
+        return append_rows(self, table, source=source, revise=revise, cuts=dict(cuts or {}))
+
+    def series(self) -> list[SeriesSummary]:
+        """Return a summary of every series, sorted by (type, broker, symbol)."""
+        from data.coverage import summaries  # noqa: PLC0415  # builds on this module
+
+        return summaries(self.read_keys())
+
+    def read_keys(self) -> pa.Table:
+        """Return only the five key columns of all rows, sorted."""
+        entries = [describe(self.storage, entry) for entry in self.entries] if self.is_bare else list(self.entries)
+        return scan(self.storage, entries, [], None, trusted=not self.is_bare)

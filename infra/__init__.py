@@ -1,0 +1,1 @@
+"""Where work runs and is kept: settings, homes, logging, clusters."""

@@ -1,0 +1,80 @@
+"""Settings: flag > environment (``LONGTAIL_…``) > file > default; a typo is refused."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from infra.home import HOME_VARIABLE, find_home
+from protocol.errors import ConfigError
+
+PREFIX = "LONGTAIL_"
+#: Environment variables with our prefix that are not settings.
+OTHER_VARIABLES = frozenset({HOME_VARIABLE, "LONGTAIL_DEBUG", "LONGTAIL_EXCHANGE_URL"})
+
+
+class Settings(BaseSettings):
+    """Everything a user can set once instead of on every command line."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    cluster: str = Field("local", description="what `--cluster` without a value means: local, tcp://…, tls://…")
+    workers: int = Field(2, ge=1, le=10_000, description="slots of the local pool or local Dask cluster")
+    data: str = Field("sample", description="dataset: `sample`, a folder, a Parquet file or s3://bucket/path")
+    topic: str = Field("us-daily", description="topic to mine: a name of `ltminer topics` or a TOML file")
+    space: str = Field("linear-light", description="search space")
+    population: int = Field(20, ge=4, le=10_000, description="individuals that breed")
+    evaluations: int = Field(100, ge=1, le=10_000_000, description="candidates to try")
+    time_budget: str = Field("4m", description="stop asking after this long: 90s, 4m, 2h, 1d; `none` for no limit")
+    memory_limit_mb: int = Field(2048, ge=128, description="memory one evaluation may take on top of the interpreter, MB")
+    cache_limit_mb: int = Field(1024, ge=0, description="space for fitted prefixes on each worker, MB; 0 switches them off")
+    connect_timeout_s: float = Field(20.0, gt=0, le=3600, description="how long a scheduler may take to answer, seconds")
+    tls_ca: str = Field("", description="certificate authority file for tls:// schedulers")
+    tls_cert: str = Field("", description="client certificate file for tls:// schedulers")
+    tls_key: str = Field("", description="client key file for tls:// schedulers")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file of the home."""
+        file = TomlConfigSettingsSource(settings_cls, find_home().settings_file)
+        return init_settings, env_settings, file
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Return the settings in force; flags that are ``None`` count as not given.
+
+    Raises
+    ------
+    ConfigError
+        The file is no TOML, or a name or value is wrong, wherever it came from.
+    """
+    file: Path = find_home().settings_file
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in known | OTHER_VARIABLES:
+            raise ConfigError(f"environment variable {variable} is no setting; known: {', '.join(sorted(known))}")
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"settings file {file} is not TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {file} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        hint = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ConfigError(
+            f"setting {name} = {first['input']!r}: {hint}; see docs/settings.md (file: {file}, variables: {PREFIX}…)"
+        ) from error

@@ -1,0 +1,1 @@
+"""The miner: evolves pipelines over clusters and leaves the best one as a module."""

@@ -1,0 +1,159 @@
+"""`ltminer`: evolves pipelines on standard series and leaves the best one as a module."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from infra.command import LongtailGroup
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+MODULE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(cls=LongtailGroup, invoke_without_command=True)
+@click.option(
+    "--cluster",
+    is_flag=False,
+    flag_value="default",
+    metavar="[KIND|ADDRESS]",
+    help="Where to evaluate: alone, a local Dask cluster (or the one of the settings); tcp://HOST:PORT or tls://HOST:PORT, an "
+    "existing scheduler. Without it: a pool in this process.",
+)
+@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option("--topic", metavar="NAME|FILE", help="What to predict; see `ltminer topics`.")
+@click.option("--space", metavar="NAME", help="Search space: linear-light, linear, ridge or trees.")
+@click.option("--evaluations", type=click.IntRange(min=1), help="Candidates to try.")
+@click.option(
+    "--time-budget", metavar="DURATION", help="Stop asking for candidates after 90s, 4m, 2h, 1d; none for no limit."
+)
+@click.option("--population", type=click.IntRange(min=4), help="Individuals that breed.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same front.")
+@click.option("--workers", type=click.IntRange(min=1), help="Evaluations at once on a local pool or cluster.")
+@click.option(
+    "--window", type=click.IntRange(min=1), help="Candidates in flight at most; part of what makes a run repeatable."
+)
+@click.option(
+    "--start-from", type=MODULE, multiple=True, metavar="FILE.py", help="Known pipeline for the first population."
+)
+@click.option(
+    "--record/--no-record", default=True, show_default=True, help="Start from the public record's pipelines as well."
+)
+@click.option("--prune/--no-prune", default=True, show_default=True, help="Stop hopeless candidates early.")
+@click.option("--prefix-cache/--no-prefix-cache", default=True, show_default=True, help="Share fitted prefixes.")
+@click.option("--out", type=FOLDER, help="Folder for journal, module, pictures and report.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and leave.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
+@click.pass_context
+def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Mine: evolve prediction pipelines over a pool or a Dask cluster and keep the best as a Python module.
+
+    Without a command it starts a run. Everything a run does is journaled: Ctrl-C stops it, `ltminer resume` continues it.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from infra.settings import load_settings
+    from miner.run import Options, mine, prepare_run
+    from miner.view import open_view
+
+    names = ("data", "topic", "space", "evaluations", "time_budget", "population", "workers")
+    settings = load_settings(**{name: given[name] for name in names})
+    options = Options(**{name: value for name, value in given.items() if name not in names})
+    view = open_view(as_json)
+    try:
+        view.note("reading the data")
+        plan = prepare_run(settings, options)
+        view.plan(plan)
+        if not options.dry_run:
+            context.exit(mine(plan, settings, view))
+    finally:
+        view.close()
+
+
+@main.command()
+@click.argument("run")
+@click.option("--cluster", is_flag=False, flag_value="default", metavar="[KIND|ADDRESS]", help="As for a new run.")
+@click.option("--workers", type=click.IntRange(min=1), help="Evaluations at once on a local pool or cluster.")
+@click.option("--time-budget", metavar="DURATION", help="For this session.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
+@click.pass_context
+def resume(context: click.Context, /, run: str, cluster: str | None, as_json: bool, **given: Any) -> None:
+    """Continue RUN, a name of `ltminer runs` or a folder, as if it had never stopped."""
+    from infra.cluster import parse_cluster
+    from infra.settings import load_settings
+    from miner.journal import Journal
+    from miner.plan import parse_duration
+    from miner.run import continue_run, find_run, plan_of
+    from miner.view import open_view
+
+    settings = load_settings(**given)
+    folder = find_run(run)
+    view = open_view(as_json)
+    try:
+        journal = Journal.open(folder)
+        kind = parse_cluster(cluster, settings)
+        plan = plan_of(journal.config, kind, settings, parse_duration(settings.time_budget), folder)
+        view.plan(plan)
+        context.exit(continue_run(plan, journal, settings, view))
+    finally:
+        view.close()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def runs(as_json: bool) -> None:
+    """List the runs of this home, oldest first."""
+    from miner.run import list_runs
+
+    found = list_runs()
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    if not found:
+        click.echo("no runs yet; start one with `ltminer`", err=True)
+    for run in found:
+        if "error" in run:
+            click.echo(f"{run['run']}  {run['error']}")
+            continue
+        best = "nothing scored" if run["best"] is None else f"best {run['best']:+.4f}"
+        done = f"{run['evaluated']}/{run['evaluations']}"
+        click.echo(f"{run['run']}  {run['topic']}  {run['space']}  seed {run['seed']}  {done}  {best}  {run['folder']}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def topics(as_json: bool) -> None:
+    """List the topics that can be mined: built in, and the files in the home's topics folder."""
+    from infra.home import find_home
+    from protocol.topics import builtin_topics, load_topic
+
+    found = dict(builtin_topics())
+    for file in sorted(find_home().topics.glob("*.toml")):
+        topic = load_topic(file)
+        found[topic.name] = topic
+    if as_json:
+        click.echo(json.dumps([topic.to_dict() for topic in found.values()], indent=1))
+        return
+    for topic in found.values():
+        click.echo(f"{topic.name}  {topic.type}  {topic.broker}  {topic.horizon} bars  {topic.title}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def doctor(as_json: bool) -> None:
+    """Check the set-up. Reads only: installs nothing, creates nothing."""
+    from dataclasses import asdict
+
+    from miner.doctor import examine
+
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.state:>7}  {finding.name:<13} {finding.detail}")
+    sys.exit(3 if any(finding.state == "error" for finding in findings) else 0)

@@ -1,0 +1,221 @@
+"""The loop of a run: keeps the window full, tells outcomes in submission order, writes the journal.
+
+The search decides, the executor evaluates, the journal remembers; this loop moves things between them and holds no state that
+could not be lost: stop it anywhere and :func:`run_search` on the same journal continues as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.executor import Executor
+from miner.journal import Journal
+from miner.outcome import Outcome
+from miner.program import outcome_of
+from miner.search import Member, PruningCount, Search, SearchExhaustedError
+from miner.task import Task, task_of
+
+StopReason = Literal["done", "exhausted", "time", "interrupted"]
+#: After the time budget, how long evaluations in flight may still come in, seconds.
+GRACE_S = 10.0
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """State of a run at one moment, for people and machines to look at.
+
+    Attributes
+    ----------
+    evaluated, evaluations : int
+        Outcomes in, and candidates to try.
+    statuses : dict
+        Outcomes by status.
+    reasons : dict
+        The most frequent reasons of those that did not end well.
+    elapsed_s, eta_s : float
+        Wall seconds of this session, and estimate of what is left (NaN while unknown).
+    cpu_s : float
+        CPU seconds of all evaluations.
+    slots, in_flight, resubmitted : int
+    front : list of Member
+        Pareto front, best score first.
+    best : float
+        Best walk-forward score, NaN before the first.
+    pruning : PruningCount
+    latest : tuple of Outcome
+        What came in since the last snapshot.
+    """
+
+    evaluated: int
+    evaluations: int
+    statuses: dict[str, int]
+    reasons: dict[str, int]
+    elapsed_s: float
+    eta_s: float
+    cpu_s: float
+    slots: int
+    in_flight: int
+    resubmitted: int
+    front: list[Member]
+    best: float
+    pruning: PruningCount
+    latest: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """How a run ended, with everything that was evaluated.
+
+    Attributes
+    ----------
+    reason : StopReason
+    front : list of Member
+    outcomes : dict
+        Every outcome by candidate number.
+    pruning : PruningCount
+    elapsed_s : float
+    """
+
+    reason: StopReason
+    front: list[Member]
+    outcomes: dict[int, Outcome]
+    pruning: PruningCount
+    elapsed_s: float
+
+
+class _Loop:
+    def __init__(self, search: Search, journal: Journal, executor: Executor, clock: Callable[[], float]) -> None:
+        self.search, self.journal, self.executor, self.clock = search, journal, executor, clock
+        self.started = clock()
+        self.replayed = journal.outcomes()
+        self.outcomes: dict[int, Outcome] = {}
+        self.tasks: dict[int, Task] = {}
+        self.fresh: list[Outcome] = []
+        self.collected = 0
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock() - self.started
+
+    def fill(self) -> bool:
+        """Ask for and submit candidates as far as the window allows; False when the space is exhausted."""
+        while self.search.asked < self.search.config.evaluations:
+            self.tell(self.search.needed)
+            if self.search.told < self.search.needed:
+                break
+            try:
+                candidate = self.search.ask()
+            except SearchExhaustedError:
+                return False
+            self.journal.record_candidate(candidate)
+            if candidate.k in self.replayed:
+                self.outcomes[candidate.k] = self.replayed.pop(candidate.k)
+            else:
+                self.tasks[candidate.k] = task_of(candidate, self.search.config)
+                self.executor.submit(candidate.k, self.tasks[candidate.k])
+        return True
+
+    def tell(self, until: int) -> None:
+        while self.search.told < until and self.search.told in self.outcomes:
+            self.search.tell(self.outcomes[self.search.told])
+
+    def collect(self) -> None:
+        for k, reply in self.executor.collect(POLL_S):
+            outcome = outcome_of(k, reply, self.tasks.pop(k))
+            self.journal.record_outcome(outcome, self.elapsed)
+            self.outcomes[k] = outcome
+            self.fresh.append(outcome)
+            self.collected += 1
+
+    def early(self) -> list[Outcome]:
+        return [outcome for k, outcome in self.outcomes.items() if k >= self.search.told]
+
+    def snapshot(self) -> Snapshot:
+        done, fresh = list(self.outcomes.values()), tuple(self.fresh)
+        self.fresh.clear()
+        front = self.search.front(self.early())
+        rate = self.elapsed / self.collected if self.collected else float("nan")
+        bad = (outcome for outcome in done if outcome.status not in {"ok", "pruned"})
+        return Snapshot(
+            evaluated=len(done),
+            evaluations=self.search.config.evaluations,
+            statuses=dict(Counter(outcome.status for outcome in done)),
+            reasons=dict(Counter(f"{outcome.status}: {outcome.reason}"[:90] for outcome in bad).most_common(5)),
+            elapsed_s=self.elapsed,
+            eta_s=rate * (self.search.config.evaluations - len(done)),
+            cpu_s=sum(outcome.cpu_s for outcome in done),
+            slots=self.executor.slots,
+            in_flight=len(self.tasks),
+            resubmitted=self.executor.resubmitted,
+            front=front,
+            best=front[0].outcome.score if front else float("nan"),
+            pruning=self.search.pruning,
+            latest=fresh,
+        )
+
+
+def run_search(
+    search: Search,
+    journal: Journal,
+    executor: Executor,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
+    watch: Callable[[Snapshot], None] = lambda snapshot: None,
+    time_budget_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> SearchResult:
+    """Run a search to its end, or until it is interrupted or out of time.
+
+    Parameters
+    ----------
+    search : Search
+        Fresh; outcomes that the journal already holds are replayed through it.
+    journal : Journal
+        Locked by the caller.
+    executor : Executor
+    interrupted : callable
+        Asked a few times a second; True ends the run without waiting for what is in flight.
+    watch : callable
+        Gets a snapshot whenever something came in, and at least once a second.
+    time_budget_s : float, optional
+        Wall seconds for this session, after which nothing is asked for any more.
+    clock : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    ClusterError
+        The cluster is gone. The journal is whole.
+    DataError
+        The workers cannot open the data.
+    """
+    loop = _Loop(search, journal, executor, clock)
+    reason: StopReason = "done"
+    shown_at = float("-inf")
+    while True:
+        if interrupted():
+            reason = "interrupted"
+            break
+        if reason == "done" and time_budget_s is not None and loop.elapsed >= time_budget_s:
+            reason = "time"
+        if reason == "done" and not loop.fill():
+            reason = "exhausted"
+        if not loop.tasks:
+            break
+        if reason == "time" and time_budget_s is not None and loop.elapsed >= time_budget_s + GRACE_S:
+            break
+        loop.collect()
+        if loop.fresh or clock() - shown_at >= 1.0:
+            shown_at = clock()
+            watch(loop.snapshot())
+    loop.tell(search.asked)
+    result = SearchResult(
+        reason, search.front(loop.early()), dict(sorted(loop.outcomes.items())), search.pruning, loop.elapsed
+    )
+    watch(loop.snapshot())
+    return result

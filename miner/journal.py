@@ -1,0 +1,183 @@
+"""The journal of a run: one SQLite file on the coordinator that outlives it.
+
+Guarantees: what was committed survives ``kill -9`` and power loss; candidates and outcomes are written in submission order and
+never changed; one coordinator at a time. Nothing in it is executable: JSON and numbers only. Since the search is a function of
+the configuration and of the outcomes, resuming replays them through a fresh search and equals never having stopped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from miner.candidate import Candidate
+from miner.config import RunConfig
+from miner.outcome import Outcome
+from protocol.errors import ConfigError
+
+FORMAT = "longtail-journal-1"
+FILE_NAME = "journal.sqlite"
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE candidates (
+  k INTEGER PRIMARY KEY, text TEXT NOT NULL, origin TEXT NOT NULL, complexity REAL NOT NULL, cap_s REAL NOT NULL
+) STRICT;
+CREATE TABLE outcomes (k INTEGER PRIMARY KEY, outcome TEXT NOT NULL) STRICT;
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY, started TEXT NOT NULL, wall_s REAL NOT NULL DEFAULT 0, cluster TEXT NOT NULL
+) STRICT;
+"""
+
+
+class Journal:
+    """An open journal; see the module's docstring for what it guarantees."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+        self._db = connection
+        self._session = 0
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig, versions: dict[str, str]) -> Journal:
+        """Start a journal in `folder`.
+
+        Raises
+        ------
+        ConfigError
+            There is one already, or the folder cannot be written.
+        """
+        path = folder / FILE_NAME
+        if path.exists():
+            raise ConfigError(
+                f"{folder} already holds a run; resume it with `ltminer resume {folder}` or choose another --out"
+            )
+        partial = folder / f"{FILE_NAME}.{os.getpid()}.new"
+        try:
+            with closing(sqlite3.connect(partial)) as db:
+                db.executescript(_SCHEMA)
+                values = {"format": FORMAT, "config": json.dumps(config.to_dict()), "versions": json.dumps(versions)}
+                db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+                db.commit()
+            partial.replace(path)
+        except (OSError, sqlite3.Error) as error:
+            partial.unlink(missing_ok=True)
+            raise ConfigError(f"journal {path} cannot be created: {error}; choose another --out") from error
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """Open the journal of a run.
+
+        Raises
+        ------
+        ConfigError
+            There is none, it is damaged, or another version wrote it.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise ConfigError(f"{folder} holds no run; see `ltminer runs`")
+        try:
+            db = sqlite3.connect(path, timeout=10, isolation_level=None)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            meta = dict(db.execute("SELECT key, value FROM meta"))
+        except sqlite3.Error as error:
+            raise ConfigError(f"journal {path} cannot be read: {error}; it is damaged: start a new run") from error
+        if meta.get("format") != FORMAT:
+            raise ConfigError(
+                f"journal {path} has format {meta.get('format')!r}, this version reads {FORMAT!r}; use that version"
+            )
+        return cls(path, db, RunConfig.from_dict(json.loads(meta["config"])))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Library versions of the program that started the run."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'versions'").fetchone()
+        return dict(json.loads(row[0]))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other coordinator away while this one writes.
+
+        Raises
+        ------
+        ConfigError
+            Another process holds the run.
+        """
+        with self.path.with_suffix(".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"run {self.path.parent} is in use by another ltminer; wait for it or stop it"
+                ) from error
+            yield
+
+    def start_session(self, started: str, cluster: str) -> None:
+        """Note that a coordinator works on the run from now on (ISO 8601 UTC)."""
+        cursor = self._db.execute("INSERT INTO sessions (started, cluster) VALUES (?, ?)", (started, cluster))
+        self._session = cursor.lastrowid or 0
+
+    def spent_s(self) -> float:
+        """Return the wall seconds that earlier sessions worked on the run."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(wall_s), 0) FROM sessions WHERE id <> ?", (self._session,)
+        ).fetchone()
+        return float(row[0])
+
+    def record_candidate(self, candidate: Candidate) -> None:
+        """Write down a candidate before it is submitted.
+
+        Raises
+        ------
+        ConfigError
+            The journal has another candidate under this number: another version or another library searched.
+        """
+        row = (candidate.k, candidate.text, candidate.origin, candidate.complexity, candidate.cap_s)
+        present = self._db.execute("SELECT * FROM candidates WHERE k = ?", (candidate.k,)).fetchone()
+        if present is None:
+            self._db.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?)", row)
+        elif present != row:
+            raise ConfigError(
+                f"journal {self.path}: candidate {candidate.k} comes out different from what is written there; the run was "
+                "started by another version of longtail or of its libraries: use that one, or start a new run"
+            )
+
+    def record_outcome(self, outcome: Outcome, wall_s: float) -> None:
+        """Write down an outcome; it is on the disk when this returns. `wall_s` is how long this session has worked."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?)", (outcome.k, json.dumps(outcome.to_dict())))
+        self._db.execute("UPDATE sessions SET wall_s = ? WHERE id = ?", (wall_s, self._session))
+        self._db.execute("COMMIT")
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """Return the outcomes written so far, by candidate."""
+        rows = self._db.execute("SELECT k, outcome FROM outcomes ORDER BY k")
+        return {int(k): Outcome.from_dict(json.loads(text)) for k, text in rows}
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a list of runs shows."""
+        count = self._db.execute("SELECT count(*) FROM outcomes").fetchone()[0]
+        first = self._db.execute("SELECT min(started) FROM sessions").fetchone()[0]
+        scored = [outcome.score for outcome in self.outcomes().values() if outcome.status == "ok"]
+        return {
+            "started": first,
+            "topic": self.config.topic.name,
+            "space": self.config.space,
+            "seed": self.config.seed,
+            "evaluated": count,
+            "evaluations": self.config.evaluations,
+            "best": max(scored, default=None),
+        }
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,68 @@
+"""From a spec to an unfitted scikit-learn estimator: registered classes only, single-threaded, silent."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from pipelines.registry import ENTRIES, FUNCTIONS, check
+from pipelines.spec import PIPELINE, UNION, Call, Name, Value
+from protocol.errors import RefusedError
+
+SEED = 0
+"""``random_state`` of the operators that leave it open."""
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    if target not in ENTRIES and target not in FUNCTIONS:
+        raise RefusedError(f"{target} is not registered; docs/spec/module.md lists what a pipeline may use")
+    return getattr(import_module(module), name)
+
+
+def _value(value: Value, seed: int) -> Any:
+    match value:
+        case Call():
+            return _operator(value, seed)
+        case Name(target):
+            return _imported(target)
+        case tuple():
+            return tuple(_value(inner, seed) for inner in value)
+        case _:
+            return value
+
+
+def _operator(spec: Call, seed: int) -> Any:
+    if spec.target in (PIPELINE, UNION):
+        from sklearn.pipeline import make_pipeline, make_union  # scikit-learn only when building
+
+        ((_, members),) = spec.params
+        return (make_pipeline if spec.target == PIPELINE else make_union)(*_value(members, seed))
+    registered = ENTRIES[spec.target]
+    seeds = {"random_state": seed} if "random_state" in registered.params else {}
+    given = {name: _value(value, seed) for name, value in spec.params}
+    return _imported(spec.target)(**{**seeds, **given, **registered.pinned})
+
+
+def build(spec: Call, seed: int = SEED) -> Any:
+    """Return the unfitted estimator of `spec`.
+
+    Parameters
+    ----------
+    spec : Call
+        Any spec the registry allows, in normal form or not.
+    seed : int
+        ``random_state`` for operators that take one and do not set it, so that every fit can be repeated.
+
+    Returns
+    -------
+    sklearn.base.BaseEstimator
+        Fits in one thread as far as parameters can say so; OpenMP and BLAS threads are the caller's to limit.
+
+    Raises
+    ------
+    RefusedError
+        The spec is not allowed. Nothing outside the registry is imported.
+    """
+    check(spec)
+    return _operator(spec, seed)

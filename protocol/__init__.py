@@ -1,0 +1,1 @@
+"""The rules every player must agree on, as pure functions."""
