@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -39,6 +39,8 @@ from protocol.errors import DataError
 ROW_GROUP = 65_536
 ATTEMPTS = 20
 
+Parts = dict[tuple[str, str], pa.Table]  # (type, period) -> rows
+
 
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return `table` as the bytes of one Parquet file in the storage format of the specification."""
@@ -54,26 +56,57 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def append_rows(dataset: Dataset, table: pa.Table, *, source: str, revise: bool, cuts: dict[str, str]) -> Dataset:
+@dataclass(frozen=True)
+class Version:
+    """A version worked out but not written: its manifest, its leaves and the bytes of its new files by path."""
+
+    manifest: Manifest
+    leaves: Leaves
+    contents: Mapping[str, bytes]
+
+
+def append_rows(dataset: Dataset, table: pa.Table, *, source: str, revise: bool, cuts: Mapping[str, str]) -> Dataset:
     """Append `table` at the place of `dataset`; see :meth:`Dataset.append`."""
-    if dataset.is_bare:
-        raise DataError(f"{dataset.uri} has no manifests; bring it in with `ltdata import … --to NEW` and append there")
-    parts = _parts(table)
-    _check_rows(parts, {**(dataset.manifest.cuts if dataset.manifest else {}), **cuts})
+    parts = _checked(dataset, table, cuts)
     for _ in range(ATTEMPTS):
-        root, tag = dataset.storage.head()
-        base = Dataset.open(dataset.uri, root) if root else Dataset(dataset.storage, None)
-        version = _write(base, parts, source=source, revise=revise, cuts=cuts)
-        if version is base or version.manifest is None:
+        base, tag = _newest(dataset)
+        version = _next(base, parts, source=source, revise=revise, cuts=cuts)
+        if version is None:
             return base
-        if dataset.storage.move_head(version.manifest.root, tag):
-            return version
+        for path, content in version.contents.items():
+            base.storage.write(path, content)
+        base.storage.write(leaves_path(version.manifest.root), leaf_lines(version.leaves))
+        base.storage.write(manifest_path(version.manifest.root), version.manifest.to_json())
+        if base.storage.move_head(version.manifest.root, tag):
+            return Dataset(base.storage, version.manifest)
     raise DataError(
         f"{dataset.uri}: HEAD moved {ATTEMPTS} times during this append; repeat it when others have finished"
     )
 
 
-def _parts(table: pa.Table) -> dict[tuple[str, str], pa.Table]:
+def preview(dataset: Dataset, table: pa.Table, *, revise: bool = False, cuts: Mapping[str, str]) -> Manifest | None:
+    """Return the manifest that appending `table` would write, None if nothing in it is new; errors as an append."""
+    parts = _checked(dataset, table, cuts)
+    version = _next(_newest(dataset)[0], parts, source="", revise=revise, cuts=cuts)
+    return version.manifest if version else None
+
+
+def _newest(dataset: Dataset) -> tuple[Dataset, str | None]:
+    """Return the version that ``HEAD`` names now and the tag of that state."""
+    root, tag = dataset.storage.head()
+    return (Dataset.open(dataset.uri, root) if root else Dataset(dataset.storage, None)), tag
+
+
+def _checked(dataset: Dataset, table: pa.Table, cuts: Mapping[str, str]) -> Parts:
+    """Return the rows to append by type and period; DataError when they or the place do not allow it."""
+    if dataset.is_bare:
+        raise DataError(f"{dataset.uri} has no manifests; bring it in with `ltdata import … --to NEW` and append there")
+    parts = _parts(table)
+    _check_rows(parts, {**(dataset.manifest.cuts if dataset.manifest else {}), **cuts})
+    return parts
+
+
+def _parts(table: pa.Table) -> Parts:
     """Return the rows by (type, period), conformed to the schema of their type."""
     missing = [name for name in KEYS if name not in table.column_names]
     if missing:
@@ -93,7 +126,7 @@ def _parts(table: pa.Table) -> dict[tuple[str, str], pa.Table]:
     return parts
 
 
-def _check_rows(parts: dict[tuple[str, str], pa.Table], cuts: Mapping[str, str]) -> None:
+def _check_rows(parts: Parts, cuts: Mapping[str, str]) -> None:
     """Raise DataError when a row breaks a rule of the format."""
     findings = Findings()
     now = to_micros(datetime.now(UTC))
@@ -107,10 +140,8 @@ def _check_rows(parts: dict[tuple[str, str], pa.Table], cuts: Mapping[str, str])
         )
 
 
-def _write(
-    base: Dataset, parts: dict[tuple[str, str], pa.Table], *, source: str, revise: bool, cuts: dict[str, str]
-) -> Dataset:
-    """Write the files of the version that `parts` make of `base`, without moving ``HEAD``; `base` if nothing is new."""
+def _next(base: Dataset, parts: Parts, *, source: str, revise: bool, cuts: Mapping[str, str]) -> Version | None:
+    """Work out the version that `parts` make of `base`; None if nothing is new."""
     known = base.manifest or Manifest("", ())
     files = {(entry.type, entry.broker, entry.period): entry for entry in known.files}
     leaves: Leaves = dict(base.leaves)
@@ -131,11 +162,12 @@ def _write(
             files[place] = _entry(merged, place, content)
             contents[files[place].path] = content
             leaves |= leaves_of(merged)
-    if not leaves:
-        return base
     root, all_cuts = root_of(leaves), {**known.cuts, **cuts}
-    if root == known.root and all_cuts == known.cuts:
-        return base
+    if not leaves or (root == known.root and all_cuts == known.cuts):
+        return None
+    stored = base.storage.read(manifest_path(root))
+    if stored is not None:  # this content had its version before: its files are there, keep its history
+        return Version(replace(parse_manifest(stored, manifest_path(root)), cuts=all_cuts), leaves, {})
     manifest = Manifest(
         root,
         tuple(sorted(files.values(), key=lambda entry: entry.path)),
@@ -144,18 +176,10 @@ def _write(
         source=source,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    stored = base.storage.read(manifest_path(root))
-    if stored is not None:  # this content had its version before: its files are there, keep its history
-        manifest = replace(parse_manifest(stored, manifest_path(root)), cuts=all_cuts)
-    for path, content in contents.items() if stored is None else ():
-        base.storage.write(path, content)
-    if stored is None:
-        base.storage.write(leaves_path(root), leaf_lines(leaves))
-    base.storage.write(manifest_path(root), manifest.to_json())
-    return Dataset(base.storage, manifest)
+    return Version(manifest, leaves, contents)
 
 
-def _check_sectors(leaves: Leaves, parts: dict[tuple[str, str], pa.Table]) -> None:
+def _check_sectors(leaves: Leaves, parts: Parts) -> None:
     """Raise DataError when a series that exists would get another sector."""
     sectors = {}
     for key in leaves:

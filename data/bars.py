@@ -144,10 +144,24 @@ def bars_from(table: pa.Table, names: tuple[str, ...], interval: int) -> Bars:
             "rows); log returns need positive prices: correct or leave out the rows"
         )
     grid, position = np.unique(time, return_inverse=True)
-    return Bars(time, symbol, symbols, columns, grid, position, _holes(grid, interval), interval)
+    return Bars(time, symbol, symbols, columns, grid, position, holes_of(grid, interval), interval)
 
 
-def _holes(grid: Ints, interval: int) -> NDArray[np.bool_]:
+def holes_of(grid: Ints, interval: int) -> NDArray[np.bool_]:
+    """Return which grid times follow a hole of the whole grid.
+
+    Parameters
+    ----------
+    grid : (g,) int64
+        Ascending, microseconds since 1970 UTC.
+    interval : int
+        Microseconds of one bar.
+
+    Returns
+    -------
+    (g,) bool
+        Each from grid times at or before its own.
+    """
     step = np.diff(grid, prepend=grid[0])
     saturdays = np.cumsum((grid // DAY_US + 3) % 7 == 5)  # 1970-01-01 was a Thursday
     around_the_clock = saturdays >= SATURDAY_SHARE * np.arange(1, grid.size + 1)

@@ -19,8 +19,8 @@ from data.manifest import FileEntry, to_iso
 from data.peers import peer_lags
 from data.plausibility import plausibility
 from data.root import Leaves, leaves_of, root_of
-from data.rules import RULES, Example, Finding, Findings, row_findings
-from data.runs import Floats, Ints, floats, micros
+from data.rules import Example, Finding, Findings, row_findings
+from data.runs import Floats, Ints, Run, floats, micros, series_runs
 from data.schema import DATETIME, KEYS, conform, data_columns, is_column_name, schema_with, vocabulary_problem
 from protocol.errors import DataError
 
@@ -46,15 +46,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        listed = [
-            {
-                "code": finding.code,
-                "rule": RULES[finding.code],
-                "count": finding.count,
-                "examples": [example._asdict() for example in finding.examples],
-            }
-            for finding in (*self.findings.errors(), *self.findings.warnings())
-        ]
+        listed = [finding.to_dict() for finding in (*self.findings.errors(), *self.findings.warnings())]
         plain = {"uri": self.uri, "files": self.files, "rows": self.rows, "series": self.series, "root": self.root}
         return {**plain, "ok": not self.errors, "findings": listed}
 
@@ -97,13 +89,12 @@ def check(uri: str, *, now: int, held_out: int | None = None) -> Report:
         rows += table.num_rows
         table, runs = row_findings(table, findings, file=entry.path, now=now, cuts=cuts, held_out=held_out)
         times = micros(table)
-        priced = next((floats(table, name) for name in PRICED if name in table.column_names), None)
+        closes = _closes(table)
         for run in runs:
             for word, told in ((run.type, entry.type), (run.broker, entry.broker)):
                 if told not in {None, word}:
                     findings.add("E033", Example(entry.path, None, f"{run.broker} {run.symbol}", f"{word} in {told}"))
-            span = slice(run.start, run.stop)
-            parts[run.key].append(_Part(entry.path, run.sector, times[span], None if priced is None else priced[span]))
+            parts[run.key].append(_part(entry.path, run, times, closes))
         if not findings.errors():
             added = leaves_of(table)
             split_leaf |= not leaves.keys().isdisjoint(added)
@@ -118,6 +109,26 @@ def check(uri: str, *, now: int, held_out: int | None = None) -> Report:
     return Report(
         dataset.uri, len(dataset.entries), rows, len(parts), root if not findings.errors() else None, findings
     )
+
+
+def warnings_of(table: pa.Table) -> Findings:
+    """Return the warnings about the series of one sorted table; its rows are not checked."""
+    times, closes = micros(table), _closes(table)
+    parts = defaultdict(list)
+    for run in series_runs(table):
+        parts[run.key].append(_part("", run, times, closes))
+    findings = Findings()
+    _warnings(parts, findings)
+    return findings
+
+
+def _closes(table: pa.Table) -> Floats | None:
+    return next((floats(table, name) for name in PRICED if name in table.column_names), None)
+
+
+def _part(file: str, run: Run, times: Ints, closes: Floats | None) -> _Part:
+    span = slice(run.start, run.stop)
+    return _Part(file, run.sector, times[span], None if closes is None else closes[span])
 
 
 def _table(dataset: Dataset, entry: FileEntry, findings: Findings) -> pa.Table | None:

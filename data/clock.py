@@ -86,7 +86,7 @@ def read_moments(
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         aware = pa.types.is_timestamp(kind) and kind.tz is not None
         stamps = column.cast(pa.timestamp("us", tz=kind.tz if aware else None), safe=False)
-        wall = np.asarray(stamps.cast(pa.int64()).fill_null(0).to_numpy())
+        wall = np.array(stamps.cast(pa.int64()).fill_null(0).to_numpy())  # a copy: Arrow's own memory is read-only
         moments = Moments(wall, found=Counter({"timestamps": len(wall)}))
         naive = np.full(len(wall), not aware)
         bad = column.is_null().to_numpy()

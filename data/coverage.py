@@ -21,7 +21,7 @@ from data.runs import Ints, micros, series_runs
 from data.schema import DAY_US, MONDAY_US, grid_origin, interval_of
 
 HOLE_US = 10 * DAY_US  # exchanges close for a week at most, as in September 2001 or for the Lunar New Year
-WEEKDAY_SHARE = 0.1  # a seventh of the bars falls on each weekday of a market that never closes
+WEEKDAY_SHARE = 0.05  # a market that never closes has a seventh of its bars on each weekday, fx has 2 % on Sundays
 QUORUM = 0.25
 MIN_DAYS = 14  # below two weeks nothing is learnt about weekdays
 SHADES = " ·░▒▓█"

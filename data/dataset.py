@@ -205,7 +205,14 @@ class Dataset:
             if values:
                 part = expression(column, values)
                 condition = part if condition is None else condition & part
-        return scan(self.storage, entries, wanted if columns else names, condition, trusted=not self.is_bare)
+        return scan(
+            self.storage,
+            entries,
+            wanted if columns else names,
+            condition,
+            trusted=not self.is_bare,
+            symbols=tuple(symbols),
+        )
 
     def append(
         self,
@@ -235,13 +242,13 @@ class Dataset:
             A row that breaks the format or lies behind a cut, a series that changes its sector, a different value
             for an existing key, or a bare dataset. Nothing has been changed then.
         """
-        from data.appending import append_rows  # noqa: PLC0415  # the writer builds on this class
+        from data.appending import append_rows  # the writer builds on this class
 
         return append_rows(self, table, source=source, revise=revise, cuts=dict(cuts or {}))
 
     def series(self) -> list[SeriesSummary]:
         """Return a summary of every series, sorted by (type, broker, symbol)."""
-        from data.coverage import summaries  # noqa: PLC0415  # builds on this module
+        from data.coverage import summaries  # builds on this module
 
         return summaries(self.read_keys())
 

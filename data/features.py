@@ -4,9 +4,8 @@ Every feature of the row at bar t uses bars at or before t only, is known at ``t
 :mod:`data.bars`), and is about one in size; values beyond :data:`CLIP` are cut. A row whose windows are not full has
 NaN. sigma is the deviation (ddof 1) of the last :data:`SIGMA_BARS` one-bar log returns.
 
-Window sums are taken as a prefix of the current block plus a suffix of the one before (van Herk 1992; Gil and Werman
-1993, there for minima), so that nothing is subtracted: no cancellation, no memory beyond the window, and NaN stays
-exactly as long as the window holds it.
+Window sums are added up from sums of 1, 2, 4, 8, … neighbours, so that nothing is ever subtracted: no cancellation, the
+same bits wherever the history begins, and NaN stays exactly as long as the window holds it.
 """
 
 from __future__ import annotations
@@ -66,24 +65,37 @@ def compute_features(bars: Bars, definitions: Sequence[Feature]) -> Features:
     for series in bars.series():
         known = _Known(series)
         series.put(known.sigma, sigma)
+        spare = None if series.place is None else np.empty(series.returns.size)
         for row, feature in own:
-            column = _KINDS[feature.kind](known, feature.bars)
-            series.put(np.clip(column, -CLIP, CLIP, out=column), values[row])
-    ranked = np.isfinite(sigma) & (sigma > 0)
-    for row, _ in own:
-        ranked &= ~np.isnan(values[row])
-    index = {feature.name: row for row, feature in enumerate(chosen)}
+            column = values[row, series.rows] if spare is None else spare
+            _KINDS[feature.kind](known, feature.bars, column)
+            column.clip(-CLIP, CLIP, out=column)
+            if spare is not None:
+                series.put(spare, values[row])
     for row, feature in enumerate(chosen):
         if feature.kind == "calendar":
             values[row] = _CALENDAR[feature.of](bars)
-        elif feature.kind == "rank":
-            source = sigma if feature.of == "sigma" else values[index[feature.of]]
-            values[row] = np.nan
-            values[row, ranked] = gaussian_rank(source[ranked], bars.position[ranked])
+    if any(feature.kind == "rank" for feature in chosen):
+        _rank(bars, chosen, values, sigma)
     return Features(tuple(feature.name for feature in chosen), values, sigma)
 
 
-def window_sum(x: Floats, bars: int) -> Floats:
+def _rank(bars: Bars, chosen: Sequence[Feature], values: Floats, sigma: Floats) -> None:
+    """Fill in the ranks, among the rows of each timestamp whose other features are all known."""
+    index = {feature.name: row for row, feature in enumerate(chosen)}
+    known = sigma > 0
+    for row, feature in enumerate(chosen):
+        if feature.kind in _KINDS:
+            known &= ~np.isnan(values[row])
+    groups = bars.position[known]
+    for row, feature in enumerate(chosen):
+        if feature.kind == "rank":
+            source = sigma if feature.of == "sigma" else values[index[feature.of]]
+            values[row] = np.nan
+            values[row, known] = gaussian_rank(source[known], groups)
+
+
+def window_sum(x: Floats, bars: int, out: Floats | None = None) -> Floats:
     """Return the sum of the last `bars` values at every place, NaN before there are as many.
 
     Parameters
@@ -92,20 +104,31 @@ def window_sum(x: Floats, bars: int) -> Floats:
         A NaN makes the sums of exactly those windows NaN that hold it.
     bars : int
         At least 1.
+    out : (n,) float64, optional
+        Where to put the result; not `x`.
 
     Returns
     -------
     (n,) float64
     """
-    blocks = -(-x.size // bars)
-    padded = np.zeros((blocks, bars))
-    padded.ravel()[: x.size] = x
-    out = np.cumsum(padded, axis=1).ravel()[: x.size]
-    if bars > 1 and x.size > bars:
-        after = np.zeros((blocks, bars))  # sum of what follows in the same block
-        np.cumsum(padded[:, :0:-1], axis=1, out=after[:, -2::-1])
-        out[bars:] += after.ravel()[: x.size - bars]
+    out = np.empty(x.size) if out is None else out
     out[: bars - 1] = np.nan
+    if x.size < bars:
+        return out
+    part, size = x, 1  # part[i] is the sum of x[i : i + size]
+    total, done, left = out[bars - 1 :], 0, bars  # total[i] is the sum of x[i : i + done]
+    while left:
+        if left & 1:
+            piece = part[done : done + total.size]
+            if done:
+                total += piece
+            else:
+                total[:] = piece
+            done += size
+        left >>= 1
+        if left:
+            part = part[:-size] + part[size:]
+            size *= 2
     return out
 
 
@@ -120,110 +143,104 @@ class _Known:
 
     def __post_init__(self) -> None:
         self.squares = self.series.returns**2
-        self.sigma = self.deviation(SIGMA_BARS)
+        self.sigma = self.deviation(SIGMA_BARS, np.empty(self.squares.size))
         with np.errstate(divide="ignore"):
             self.unit = 1 / self.sigma
         self.unit[self.sigma == 0] = np.nan
 
-    def change(self, bars: int) -> Floats:
-        """Return ln C[t] - ln C[t - bars]; breaks in between are NaN only after multiplying by `unit`."""
+    def change(self, bars: int, out: Floats) -> Floats:
+        """Put ln C[t] - ln C[t - bars]; breaks in between are NaN only after multiplying by `unit`."""
         p = self.series.log_close
-        out = np.full(p.size, np.nan)
-        np.subtract(p[bars:], p[:-bars], out=out[bars:])
-        return out
+        out[:bars] = np.nan
+        return np.subtract(p[bars:], p[:-bars], out=out[bars:]) if p.size > bars else out
 
-    def deviation(self, bars: int) -> Floats:
-        return _deviation(self.change(bars), window_sum(self.squares, bars), bars)
+    def deviation(self, bars: int, out: Floats) -> Floats:
+        self.change(bars, out)
+        return _deviation(out, window_sum(self.squares, bars), bars)
 
 
 def _deviation(total: Floats, squares: Floats, bars: int) -> Floats:
-    """Return the deviation (ddof 1) from sum and sum of squares over `bars` values."""
+    """Turn the sum over `bars` values into their deviation (ddof 1), given their sum of squares."""
     total *= total
-    total /= -bars
+    total *= -1 / bars
     total += squares
-    total[total < FLAT * squares] = 0
-    total /= bars - 1
+    squares *= FLAT
+    total[total < squares] = 0
+    total *= 1 / (bars - 1)
     return np.sqrt(total, out=total)
 
 
-def _return(known: _Known, lag: int) -> Floats:
+def _return(known: _Known, lag: int, out: Floats) -> None:
     """r[t - lag] / sigma[t]."""
     r = known.series.returns
-    if not lag:
-        return r * known.unit
-    out = np.full(r.size, np.nan)
-    np.multiply(r[:-lag], known.unit[lag:], out=out[lag:])
-    return out
+    out[:lag] = np.nan
+    np.multiply(r[: max(r.size - lag, 0)], known.unit[lag:], out=out[lag:])
 
 
-def _mean(known: _Known, bars: int) -> Floats:
+def _mean(known: _Known, bars: int, out: Floats) -> None:
     """Mean of the last returns over sigma, times sqrt(bars)."""
-    out = known.change(bars)
+    known.change(bars, out)
     out *= known.unit
-    out /= np.sqrt(bars)
-    return out
+    out *= 1 / np.sqrt(bars)
 
 
-def _vol(known: _Known, bars: int) -> Floats:
+def _vol(known: _Known, bars: int, out: Floats) -> None:
     """Three times (deviation of the last returns over sigma, less 1)."""
-    out = known.deviation(bars)
+    known.deviation(bars, out)
     out *= known.unit
     out -= 1
     out *= 3
-    return out
 
 
-def _zscore(known: _Known, bars: int) -> Floats:
+def _zscore(known: _Known, bars: int, out: Floats) -> None:
     """ln C less its rolling mean, over the deviation that a random walk with steps sigma has there."""
-    out = window_sum(known.series.log_close, bars)
-    out /= -bars
+    window_sum(known.series.log_close, bars, out)
+    out *= -1 / bars
     out += known.series.log_close
     out *= known.unit
-    out /= np.sqrt((bars - 1) * (2 * bars - 1) / (6 * bars))
-    return out
+    out *= 1 / np.sqrt((bars - 1) * (2 * bars - 1) / (6 * bars))
 
 
-def _range(known: _Known, bars: int) -> Floats:
+def _range(known: _Known, bars: int, out: Floats) -> None:
     """ln(H / L) over its rolling mean, less 1; 0 where the mean is 0."""
     columns = known.series.columns
     width = np.log(columns["high"] / columns["low"])
-    out = window_sum(width, bars)
-    out /= bars
+    window_sum(width, bars, out)
     flat = out == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         np.divide(width, out, out=out)
+    out *= bars
     out -= 1
     out[flat] = 0
-    return out
 
 
-def _position(known: _Known, _: int) -> Floats:
+def _position(known: _Known, _: int, out: Floats) -> None:
     """Where the close lies between low (-sqrt 3) and high (sqrt 3); 0 where they are equal."""
     columns = known.series.columns
     high, low = columns["high"], columns["low"]
-    out = 2 * columns["close"] - high - low
+    np.multiply(columns["close"], 2, out=out)
+    out -= high
+    out -= low
     with np.errstate(divide="ignore", invalid="ignore"):
         out /= high - low
     out *= np.sqrt(3)  # a uniform place then has deviation 1
     out[high == low] = 0
-    return out
 
 
-def _volume(known: _Known, bars: int) -> Floats:
+def _volume(known: _Known, bars: int, out: Floats) -> None:
     """z-score of the square root of the volume; 0 where it does not vary."""
     volume = known.series.columns["volume"]
     root = np.sqrt(volume)
     total = window_sum(root, bars)
-    mean = total / bars
+    np.multiply(total, -1 / bars, out=out)
+    out += root
     deviation = _deviation(total, window_sum(volume, bars), bars)
-    root -= mean
     with np.errstate(divide="ignore", invalid="ignore"):
-        root /= deviation
-    root[deviation == 0] = 0
-    return root
+        out /= deviation
+    out[deviation == 0] = 0
 
 
-_KINDS: dict[str, Callable[[_Known, int], Floats]] = {
+_KINDS: dict[str, Callable[[_Known, int, Floats], None]] = {
     "return": _return,
     "mean": _mean,
     "deviation": _vol,

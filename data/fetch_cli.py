@@ -45,8 +45,8 @@ def fetch(context: click.Context, /, name: str, base_url: str | None, max_wait: 
 
     A series that is stored is continued from its last bar: running the same command again fetches only what is new.
     """
-    from data.exchange import Exchange  # noqa: PLC0415 - ccxt and pyarrow stay out of --help
-    from data.intake import Intake, Wish  # noqa: PLC0415 - as above
+    from data.exchange import Exchange  # ccxt and pyarrow stay out of --help
+    from data.intake import Intake, Wish
 
     dry_run, as_json = options.pop("dry_run"), options.pop("as_json")
     wish = Wish(to=options.pop("uri"), **options)
@@ -82,8 +82,8 @@ def _progress(intake: Intake) -> Iterator[tuple[Say, Callable[[Series], None]]]:
     if not sys.stderr.isatty():
         yield _to_stderr, lambda series: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only on a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -99,7 +99,7 @@ def _progress(intake: Intake) -> Iterator[tuple[Say, Callable[[Series], None]]]:
 
 def _print(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(result, indent=1))
+        click.echo(json.dumps(result, indent=1, ensure_ascii=False))
         return
     for series in result["series"]:
         span = f"{series['first']} .. {series['last']}" if series["rows"] else "nothing yet"

@@ -154,7 +154,7 @@ class LocalStorage:
 
     def arrow(self) -> tuple[Any, str]:
         """Return pyarrow's local filesystem and the folder."""
-        from pyarrow import fs  # noqa: PLC0415  # keeps `--help` light
+        from pyarrow import fs  # keeps `--help` light
 
         return fs.LocalFileSystem(), f"{self._folder}/"
 
@@ -170,7 +170,7 @@ class S3Storage:
         self._fs: Any = None
 
     def _filesystem(self) -> Any:
-        from pyarrow import fs  # noqa: PLC0415  # keeps `--help` light
+        from pyarrow import fs  # keeps `--help` light
 
         if self._fs is None:
             endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -205,7 +205,7 @@ class S3Storage:
 
     def files(self) -> list[str]:
         """Return the paths of all objects under the prefix, sorted."""
-        from pyarrow import fs  # noqa: PLC0415  # keeps `--help` light
+        from pyarrow import fs  # keeps `--help` light
 
         base = self._path("")
         try:
@@ -240,8 +240,8 @@ class S3Storage:
 
     def _client(self) -> tuple[Any, tuple[type[Exception], ...]]:
         try:
-            import boto3  # noqa: PLC0415  # an extra
-            from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # an extra
+            import boto3  # an extra
+            from botocore.exceptions import BotoCoreError, ClientError  # an extra
         except ImportError as error:
             raise ConfigError(f"{self.uri}: boto3 is not installed; install longtail[s3]") from error
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from data.runs import Ints
-from data.schema import DAY_US, FORMAT, interval_of
+from data.schema import DAY_US, FORMAT, interval_of, vocabulary_problem
 from protocol.errors import DataError
 
 _HIVE = re.compile(r"(?:^|.*/)type=(?P<type>[^/]+)/broker=(?P<broker>[^/]+)/[^/]+\Z")
@@ -88,6 +88,11 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             FileEntry(**{**{k: v for k, v in entry.items() if k in names}, "columns": tuple(entry["columns"])})
             for entry in raw["files"]
         ]
+        strange = [e for e in files if vocabulary_problem("type", e.type) or vocabulary_problem("broker", e.broker)]
+        if strange:
+            raise DataError(
+                f"{where}: type {strange[0].type!r} or broker {strange[0].broker!r} is outside the vocabulary"
+            )
         outside = [entry.path for entry in files if entry.path.startswith("/") or ".." in entry.path.split("/")]
         if outside:
             raise DataError(f"{where}: file {outside[0]!r} lies outside the dataset; do not use it")

@@ -96,9 +96,7 @@ def panel_from(table: pa.Table, topic: Topic) -> Panel:
     definitions = feature_set(topic.features)
     interval = interval_of(topic.type)
     if interval is None or "close" not in table.column_names:
-        raise DataError(
-            f"topic {topic.name!r}: type {topic.type!r} has no closes at regular intervals; name a price type"
-        )
+        raise DataError(f"topic {topic.name!r}: type {topic.type!r} has no regular closes; name one like ohlcv-1h")
     table = _rows_of(table, topic)
     known = tuple(name for name in _PRICES if name in table.column_names and table[name].null_count < table.num_rows)
     own = tuple(name for name in table.column_names if name not in (*KEYS, *_PRICES))

@@ -67,7 +67,7 @@ def read_raw(path: Path, resolve: Resolve, *, header: bool = True) -> RawFile:
     try:
         if content[:4] == b"PAR1":
             return _from_table(pq.read_table(pa.BufferReader(content)), resolve)
-        if content[:6] == b"ARROW1" or content[:4] == b"FEA1":
+        if content[:6] == b"ARROW1":
             return _from_table(feather.read_table(pa.BufferReader(content)), resolve)
         text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:

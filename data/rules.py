@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,11 @@ class Finding:
     def is_error(self) -> bool:
         """Whether the dataset must not be used."""
         return self.code.startswith("E")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        examples = [example._asdict() for example in self.examples]
+        return {"code": self.code, "rule": RULES[self.code], "count": self.count, "examples": examples}
 
 
 class Findings(dict[str, Finding]):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from data.schema import SORT
+from data.schema import sort_rows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -76,10 +76,12 @@ def series_runs(table: pa.Table) -> list[Run]:
 def in_order(table: pa.Table, runs: list[Run] | None = None) -> bool:
     """Return whether the rows are sorted by (type, broker, symbol, datetime) and no key occurs twice."""
     runs = series_runs(table) if runs is None else runs
-    keys = [run.key for run in runs]
-    if any(a >= b for a, b in pairwise(keys)):
-        return False
-    rising = np.diff(micros(table)) > 0
+    return all(a.key < b.key for a, b in pairwise(runs)) and _each_rises(micros(table), runs)
+
+
+def _each_rises(times: Ints, runs: list[Run]) -> bool:
+    """Return whether time rises strictly within every run."""
+    rising = np.diff(times) > 0
     rising[[run.start - 1 for run in runs[1:]]] = True
     return bool(rising.all())
 
@@ -90,10 +92,11 @@ def merge_sorted(table: pa.Table) -> pa.Table:
     Files hold whole runs, so ordering the runs by key and first datetime nearly always orders the rows, without
     copying one; a table for which it does not is sorted row by row.
     """
-    runs = series_runs(table)
-    if in_order(table, runs):
-        return table
-    times = micros(table)
+    runs, times = series_runs(table), micros(table)
     order = sorted(runs, key=lambda run: (*run.key, times[run.start]))
-    merged = pa.concat_tables([table.slice(run.start, run.stop - run.start) for run in order])
-    return merged if in_order(merged) else table.sort_by([(name, "ascending") for name in SORT])
+    follows = all(a.key < b.key or times[a.stop - 1] < times[b.start] for a, b in pairwise(order))
+    if not follows or not _each_rises(times, runs):
+        return sort_rows(table)
+    if order == runs:
+        return table
+    return pa.concat_tables([table.slice(run.start, run.stop - run.start) for run in order])

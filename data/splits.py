@@ -83,8 +83,10 @@ def walk_forward(
     end = last - gap
     block = (end - gap) // (n_folds + 1)
     if block < MIN_BLOCK or starts.size - last < MIN_BLOCK:
-        before = (2 * gap + (n_folds + 1) * MIN_BLOCK) / (1 - holdout)
-        needed = max(math.ceil(before), math.floor((MIN_BLOCK - 1) / holdout) + 1)
+        before = 2 * gap + (n_folds + 1) * MIN_BLOCK  # timestamps before the holdout
+        needed = max(math.floor(before / (1 - holdout)), math.floor((MIN_BLOCK - 1) / holdout))
+        while math.floor(needed * (1 - holdout)) < before or needed - math.floor(needed * (1 - holdout)) < MIN_BLOCK:
+            needed += 1
         raise DataError(
             f"{starts.size} timestamps are too few for {n_folds} folds at horizon {horizon}: at least {needed} are "
             f"needed ({gap} are left out before each test block); use more data, fewer folds or a shorter horizon"

@@ -1,6 +1,6 @@
 """Evaluations on a Dask cluster, whose workers may come, go, freeze or be killed at any time.
 
-A task carries a canonical pipeline and references to data; nothing is scattered and no result is kept on a worker, so losing
+A task carries a canonical pipeline and references to data; nothing is scattered and no result stays on a worker, so losing
 any worker loses at most the evaluations that ran there. Dask starts those again by itself; tasks that it blames for their
 worker's death, and stragglers, which it never re-runs, are submitted again here. The first reply of a task counts.
 """
@@ -10,28 +10,34 @@ from __future__ import annotations
 import queue
 import statistics
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.executor import MAX_ATTEMPTS
-from infra.forkclient import Reply, run_here
+from infra.executor import MAX_ATTEMPTS, lost_too_often
+from infra.forkclient import Reply, ServerDiedError, run_here
 from protocol.errors import ClusterError
 
 #: A task is a straggler after this multiple of the median wall time, and never before this many seconds.
 STRAGGLER_MULTIPLE = 5.0
 STRAGGLER_MIN_S = 60.0
-#: How often the number of workers is asked for, seconds.
-CENSUS_S = 2.0
+#: Replies before the median says anything, and how many of the latest it is taken from.
+MEDIAN_FROM, MEDIAN_OF = 5, 50
+#: What says that a task lost its worker, which is no fault of its own; Dask blames all that waited on that worker.
+LOSSES = frozenset({"KilledWorker", "CancelledError", "FutureCancelledError", "CommClosedError", "TimeoutError"})
+#: Times a task may lose its worker before the cluster is given up; Dask itself takes several deaths for one.
+MAX_LOSSES = 20
 
 
 @dataclass(slots=True)
 class _Running:
     task: Mapping[str, Any]
     attempts: int = 0
-    lost: int = 0
+    lost_workers: int = 0
+    lost_servers: int = 0
     futures: list[Any] = field(default_factory=list)
-    #: When the task was among the oldest `slots` in flight for the first time, monotonic seconds.
+    #: When the task was among the oldest `slots` in flight for the first time, or was last copied; clock seconds.
     presumed_start: float | None = None
 
 
@@ -48,7 +54,7 @@ class DaskExecutor:
     on_close : callable
         Ends what was started for this executor.
     clock : callable
-        Monotonic seconds.
+        Monotonic seconds, for stragglers.
     """
 
     def __init__(
@@ -65,25 +71,21 @@ class DaskExecutor:
         self._program = program
         self._on_close = on_close
         self._clock = clock
+        self._name = f"longtail-{uuid.uuid4().hex}"  # the scheduler may serve others like us
         self._flight: dict[int, _Running] = {}
         self._walls: list[float] = []
-        self._done: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-        self._slots = 0
-        self._census_at = -CENSUS_S
+        self._any_ended = False
+        self._done: queue.SimpleQueue[tuple[int, Any, Any]] = queue.SimpleQueue()
 
     @property
     def slots(self) -> int:
-        """Threads of the workers that the scheduler knows now; refreshed every couple of seconds."""
-        now = self._clock()
-        if now - self._census_at >= CENSUS_S:
-            self._census_at = now
-            workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
-            self._slots = sum(int(worker["nthreads"]) for worker in workers.values())
-        return self._slots
+        """Threads of the workers that the scheduler knew a couple of seconds ago."""
+        # What the client keeps up to date by itself: asking the scheduler would wait for ever for a frozen one.
+        return int(self._client._scheduler_identity.get("total_threads", 0))
 
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
         """See :class:`infra.executor.Executor`."""
-        self._flight[k] = _Running(task)
+        self._flight[k] = _Running(task, presumed_start=self._clock() if len(self._flight) < self.slots else None)
         self._start(k)
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
@@ -94,11 +96,11 @@ class DaskExecutor:
         block = True
         while block or not self._done.empty():
             try:
-                k, future = self._done.get(timeout=timeout if block else 0)
+                k, future, outcome = self._done.get(timeout=timeout if block else 0)
             except queue.Empty:
                 break
             block = False
-            reply = self._settle(k, future)
+            reply = self._settle(k, future, outcome)
             if reply is not None:
                 replies.append((k, reply))
         return replies
@@ -113,65 +115,88 @@ class DaskExecutor:
     def _start(self, k: int) -> None:
         running = self._flight[k]
         running.attempts += 1
-        future = self._client.submit(
-            run_here,
-            self._program,
-            dict(running.task),
-            key=f"longtail-{id(self):x}-{k}-{running.attempts}",
-            pure=False,
-            priority=-k,  # the oldest candidate holds up the window
-        )
+        try:
+            future = self._client.submit(
+                run_here,
+                self._program,
+                dict(running.task),
+                key=f"{self._name}-{k}-{running.attempts}",
+                pure=False,
+                priority=-k,  # the oldest candidate holds up the window
+            )
+        except Exception:
+            self._check_scheduler()
+            raise
         running.futures.append(future)
-        future.add_done_callback(lambda done: self._done.put((k, done)))
+        self._client.loop.add_callback(self._await, k, future)
 
-    def _settle(self, k: int, future: Any) -> Reply | None:
+    async def _await(self, k: int, future: Any) -> None:
+        """Wait for a future, and for its result to travel here, on the client's own loop."""
+        outcome: Any
+        try:
+            outcome = await future
+        except Exception as error:
+            outcome = error
+        self._done.put((k, future, outcome))
+
+    def _settle(self, k: int, future: Any, outcome: Any) -> Reply | None:
         running = self._flight.get(k)
         if running is None or future not in running.futures:
             return None  # a copy whose twin was first
         running.futures.remove(future)
-        if future.status == "finished":
+        if isinstance(outcome, Exception):
+            reply = self._lost(k, running, outcome)
+        else:
+            reply = outcome
+            self._any_ended = True
             if running.presumed_start is not None:
-                self._walls.append(self._clock() - running.presumed_start)
+                self._walls = [*self._walls[1 - MEDIAN_OF :], self._clock() - running.presumed_start]
+        if reply is not None:
             del self._flight[k]
-            self._client.cancel(running.futures, force=True)
-            return self._result(future)
-        running.lost += 1
-        error = future.exception() if future.status == "error" else None
-        if error is not None and type(error).__name__ not in {"KilledWorker", "ServerDiedError", "CancelledError"}:
+            if running.futures:
+                self._client.cancel(running.futures, force=True)
+        return reply
+
+    def _lost(self, k: int, running: _Running, error: Exception) -> Reply | None:
+        self._check_scheduler()
+        if isinstance(error, ServerDiedError):
+            running.lost_servers += 1
+        elif type(error).__name__ in LOSSES:
+            running.lost_workers += 1
+        else:
             raise ClusterError(
                 f"a worker cannot run evaluations: {type(error).__name__}: {error}; "
-                "install the same longtail and locked dependencies on every worker"
-            )
-        self._check_scheduler()
-        if running.lost >= MAX_ATTEMPTS:
-            raise ClusterError(f"evaluation {k} lost its worker {MAX_ATTEMPTS} times; do the workers have enough memory?")
+                "install the same longtail and locked dependencies on the scheduler and every worker"
+            ) from error
+        if running.lost_servers >= MAX_ATTEMPTS:
+            return lost_too_often(k, error, others_ended=self._any_ended)
+        if running.lost_workers >= MAX_LOSSES:
+            raise ClusterError(f"evaluation {k} lost its worker {MAX_LOSSES} times; do the workers have enough memory?")
         if not running.futures:
             self.resubmitted += 1
             self._start(k)
         return None
 
-    def _result(self, future: Any) -> Reply:
-        try:
-            reply: Reply = future.result(timeout=30)
-        except Exception as error:
-            raise ClusterError(f"the scheduler's answer did not arrive: {type(error).__name__}: {error}") from error
-        return reply
-
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
-            raise ClusterError(f"the scheduler of {self.description} is gone; the journal is whole")
+            raise ClusterError(
+                f"the scheduler ({self.description}) is gone; start it and its workers again, then resume the run"
+            )
 
     def _resubmit_stragglers(self) -> None:
-        now = self._clock()
-        for k in sorted(self._flight)[: max(1, self.slots)]:
+        now, slots = self._clock(), self.slots
+        for k in sorted(self._flight)[: max(1, slots)]:
             running = self._flight[k]
             if running.presumed_start is None:
                 running.presumed_start = now
-        if len(self._walls) < 5:
+        if len(self._walls) < MEDIAN_FROM or slots < 2:
             return
-        limit = max(STRAGGLER_MIN_S, STRAGGLER_MULTIPLE * statistics.median(self._walls[-50:]))
+        limit = max(STRAGGLER_MIN_S, STRAGGLER_MULTIPLE * statistics.median(self._walls))
         for k, running in self._flight.items():
-            if running.presumed_start is not None and now - running.presumed_start > limit and self.slots > 1:
+            # Each copy doubles the patience: a task that is slow by nature does not fill the cluster.
+            if running.presumed_start is not None and now - running.presumed_start > limit * 2 ** (
+                len(running.futures) - 1
+            ):
                 running.presumed_start = now
                 self.resubmitted += 1
                 self._start(k)

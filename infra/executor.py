@@ -3,6 +3,9 @@
 An executor takes tasks under a number of the caller's choice and gives each reply exactly once, in any order. It owns its
 processes; what it runs must be safe to run twice, since a task whose worker died or lags is submitted again. One thread of the
 caller uses it at a time.
+
+A reply is what :mod:`infra.forkserver` says it is. A task over which servers die again and again, while others end, gets the
+reply ``{"end": "error", "error": …}``: it costs itself and nothing else.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.forkclient import ForkServer, Reply
+from infra.forkclient import ForkServer, Reply, ServerDiedError
 from protocol.errors import ClusterError
 
-#: Times a task may lose its worker or server before the run is given up.
-MAX_ATTEMPTS = 20
+#: Times a task may lose its server before it is given up.
+MAX_ATTEMPTS = 5
 
 
 class Executor(Protocol):
@@ -44,15 +47,33 @@ class Executor(Protocol):
         Raises
         ------
         ClusterError
-            No further reply can be expected: the scheduler is gone, or a task lost its worker too often.
+            No further reply can be expected: the scheduler is gone, the workers cannot run the program, or they all die of it.
         """
 
     def close(self) -> None:
         """Drop what is in flight and end the processes this executor started."""
 
 
+def lost_too_often(k: int, why: object, *, others_ended: bool) -> Reply:
+    """Return the reply of a task that was lost :data:`MAX_ATTEMPTS` times.
+
+    Raises
+    ------
+    ClusterError
+        No task has ever ended here, so the fault is not this one's.
+    """
+    if not others_ended:
+        raise ClusterError(
+            f"evaluation {k}, like all before it, was lost {MAX_ATTEMPTS} times ({why}); is there enough memory?"
+        )
+    return {"end": "error", "error": f"lost its server {MAX_ATTEMPTS} times: {why}"}
+
+
 class LocalExecutor:
-    """A pool on this machine: one fork server, `slots` children at a time."""
+    """A pool on this machine: one fork server, `slots` children at a time.
+
+    When the server dies, whatever ran in it runs again at the end, one by one, so that the task that did it is found out.
+    """
 
     def __init__(self, program: str, cache: Path, slots: int, log: Path | None = None) -> None:
         self.description = f"this machine, {slots} slots"
@@ -61,8 +82,9 @@ class LocalExecutor:
         self.server = ForkServer(program, cache, log)
         self._waiting: deque[int] = deque()
         self._tasks: dict[int, Mapping[str, Any]] = {}
-        self._attempts: dict[int, int] = {}
-        self._running = 0
+        self._running: set[int] = set()
+        self._lost: dict[int, int] = {}
+        self._any_ended = False
         self._done: queue.SimpleQueue[tuple[int, Future[Reply]]] = queue.SimpleQueue()
 
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
@@ -81,13 +103,12 @@ class LocalExecutor:
             except queue.Empty:
                 break
             block = False
-            self._running -= 1
-            error = future.exception()
-            if error is None:
+            self._running.discard(k)
+            reply = self._reply(k, future)
+            if reply is not None:
                 del self._tasks[k]
-                replies.append((k, future.result()))
-            else:
-                self._again(k, error)
+                self._lost.pop(k, None)
+                replies.append((k, reply))
             self._fill()
         return replies
 
@@ -96,17 +117,24 @@ class LocalExecutor:
         self._waiting.clear()
         self.server.close()
 
-    def _again(self, k: int, error: BaseException) -> None:
-        self._attempts[k] = self._attempts.get(k, 0) + 1
-        if self._attempts[k] >= MAX_ATTEMPTS:
-            raise ClusterError(
-                f"evaluation {k} lost its server {MAX_ATTEMPTS} times ({error}); is there enough memory?"
-            )
-        self.resubmitted += 1
-        self._waiting.appendleft(k)
+    def _reply(self, k: int, future: Future[Reply]) -> Reply | None:
+        try:
+            reply = future.result()
+        except ServerDiedError as error:
+            self._lost[k] = self._lost.get(k, 0) + 1
+            if self._lost[k] >= MAX_ATTEMPTS:
+                return lost_too_often(k, error, others_ended=self._any_ended)
+            self.resubmitted += 1
+            self._waiting.append(k)  # behind those that are under no suspicion
+            return None
+        self._any_ended = True
+        return reply
 
     def _fill(self) -> None:
-        while self._waiting and self._running < self.slots:
+        while self._waiting:
+            alone = self._waiting[0] in self._lost or not self._lost.keys().isdisjoint(self._running)
+            if len(self._running) >= (1 if alone else self.slots):
+                return
             k = self._waiting.popleft()
-            self._running += 1
+            self._running.add(k)
             self.server.submit(self._tasks[k]).add_done_callback(lambda future, k=k: self._done.put((k, future)))  # type: ignore[misc]  # mypy cannot type a lambda with a default

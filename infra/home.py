@@ -55,10 +55,19 @@ class Home:
 
 
 def find_home() -> Home:
-    """Return the folders, creating none of them."""
+    """Return the folders, creating none of them.
+
+    Raises
+    ------
+    ConfigError
+        ``LONGTAIL_HOME`` begins with a ``~`` that stands for nobody.
+    """
     named = os.environ.get(HOME_VARIABLE)
     if named:
-        base = Path(named).expanduser().absolute()
+        try:
+            base = Path(named).expanduser().absolute()
+        except RuntimeError as error:
+            raise ConfigError(f"{HOME_VARIABLE} = {named!r}: {error}; name a folder") from error
         return Home(config=base / "config", state=base / "state", cache=base / "cache")
     import platformdirs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -21,7 +22,7 @@ OTHER_VARIABLES = frozenset({HOME_VARIABLE, "LONGTAIL_DEBUG", "LONGTAIL_EXCHANGE
 class Settings(BaseSettings):
     """Everything a user can set once instead of on every command line."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
     cluster: str = Field("local", description="what `--cluster` without a value means: local, tcp://…, tls://…")
     workers: int = Field(2, ge=1, le=10_000, description="slots of the local pool or local Dask cluster")
@@ -29,11 +30,17 @@ class Settings(BaseSettings):
     topic: str = Field("us-daily", description="topic to mine: a name of `ltminer topics` or a TOML file")
     space: str = Field("linear-light", description="search space")
     population: int = Field(20, ge=4, le=10_000, description="individuals that breed")
-    evaluations: int = Field(100, ge=1, le=10_000_000, description="candidates to try")
+    evaluations: int = Field(200, ge=1, le=10_000_000, description="candidates to try")
     time_budget: str = Field("4m", description="stop asking after this long: 90s, 4m, 2h, 1d; `none` for no limit")
-    memory_limit_mb: int = Field(2048, ge=128, description="memory one evaluation may take on top of the interpreter, MB")
-    cache_limit_mb: int = Field(1024, ge=0, description="space for fitted prefixes on each worker, MB; 0 switches them off")
-    connect_timeout_s: float = Field(20.0, gt=0, le=3600, description="how long a scheduler may take to answer, seconds")
+    memory_limit_mb: int = Field(
+        2048, ge=128, description="memory one evaluation may take on top of the interpreter, MB"
+    )
+    cache_limit_mb: int = Field(
+        1024, ge=0, description="space for fitted prefixes on each worker, MB; 0 switches them off"
+    )
+    connect_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="how long a scheduler may take to answer, seconds"
+    )
     tls_ca: str = Field("", description="certificate authority file for tls:// schedulers")
     tls_cert: str = Field("", description="client certificate file for tls:// schedulers")
     tls_key: str = Field("", description="client key file for tls:// schedulers")
@@ -61,10 +68,7 @@ def load_settings(**flags: Any) -> Settings:
         The file is no TOML, or a name or value is wrong, wherever it came from.
     """
     file: Path = find_home().settings_file
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for variable in os.environ:
-        if variable.startswith(PREFIX) and variable not in known | OTHER_VARIABLES:
-            raise ConfigError(f"environment variable {variable} is no setting; known: {', '.join(sorted(known))}")
+    _refuse_unknown_variables()
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except tomllib.TOMLDecodeError as error:
@@ -74,7 +78,29 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        hint = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"]
+        hint = f"unknown setting{_nearest(name)}" if first["type"] == "extra_forbidden" else first["msg"]
         raise ConfigError(
             f"setting {name} = {first['input']!r}: {hint}; see docs/settings.md (file: {file}, variables: {PREFIX}…)"
         ) from error
+
+
+def settings_table() -> str:
+    """Return the Markdown table of every setting, as docs/settings.md has it."""
+    rows = ["| setting | variable | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = f'"{field.default}"' if isinstance(field.default, str) else f"{field.default:g}"
+        rows.append(f"| `{name}` | `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            hint = _nearest(variable[len(PREFIX) :].lower(), PREFIX)
+            raise ConfigError(f"environment variable {variable} is no setting{hint}; see docs/settings.md")
+
+
+def _nearest(name: str, prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f", did you mean {prefix}{close[0].upper() if prefix else close[0]}?" if close else ""

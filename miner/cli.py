@@ -57,7 +57,8 @@ def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
     if context.invoked_subcommand is not None:
         return
     from infra.settings import load_settings
-    from miner.run import Options, mine, prepare_run
+    from miner.preparation import Options, prepare_run
+    from miner.run import mine
     from miner.view import open_view
 
     names = ("data", "topic", "space", "evaluations", "time_budget", "population", "workers")
@@ -83,22 +84,26 @@ def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
 @click.pass_context
 def resume(context: click.Context, /, run: str, cluster: str | None, as_json: bool, **given: Any) -> None:
     """Continue RUN, a name of `ltminer runs` or a folder, as if it had never stopped."""
+    from contextlib import closing
+
     from infra.cluster import parse_cluster
     from infra.settings import load_settings
     from miner.journal import Journal
     from miner.plan import parse_duration
-    from miner.run import continue_run, find_run, plan_of
+    from miner.preparation import plan_of
+    from miner.run import continue_run
+    from miner.runs import find_run
     from miner.view import open_view
 
     settings = load_settings(**given)
     folder = find_run(run)
     view = open_view(as_json)
     try:
-        journal = Journal.open(folder)
-        kind = parse_cluster(cluster, settings)
-        plan = plan_of(journal.config, kind, settings, parse_duration(settings.time_budget), folder)
-        view.plan(plan)
-        context.exit(continue_run(plan, journal, settings, view))
+        with closing(Journal.open(folder)) as journal:
+            kind = parse_cluster(cluster, settings)
+            plan = plan_of(journal.config, kind, settings, parse_duration(settings.time_budget), folder)
+            view.plan(plan)
+            context.exit(continue_run(plan, journal, settings, view))
     finally:
         view.close()
 
@@ -107,7 +112,7 @@ def resume(context: click.Context, /, run: str, cluster: str | None, as_json: bo
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def runs(as_json: bool) -> None:
     """List the runs of this home, oldest first."""
-    from miner.run import list_runs
+    from miner.runs import list_runs
 
     found = list_runs()
     if as_json:
@@ -157,3 +162,7 @@ def doctor(as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{finding.state:>7}  {finding.name:<13} {finding.detail}")
     sys.exit(3 if any(finding.state == "error" for finding in findings) else 0)
+
+
+if __name__ == "__main__":
+    main()

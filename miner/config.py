@@ -10,8 +10,10 @@ from protocol.errors import ConfigError
 from protocol.topics import Topic, topic_from_dict
 
 #: Candidates in flight that are enough for this many slots; beyond it the window grows with the cluster.
-DEFAULT_WINDOW = 24
-WINDOW_PER_SLOT = 3
+DEFAULT_WINDOW = 16
+WINDOW_PER_SLOT = 2
+#: Rows a pipeline is fitted on at most: neighbouring cross-sections overlap in their targets and add little.
+MAX_TRAIN_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class RunConfig:
         timestamps).
     prune, prefix_cache : bool
         Early stopping of hopeless candidates; sharing of fitted prefixes.
-    cap_floor_s, cap_ceiling_s, cap_multiple : float
-        CPU cap of an evaluation: a multiple of the median cost so far within these bounds, seconds.
+    cap_start_s, cap_ceiling_s, cap_multiple : float
+        CPU cap of an evaluation, seconds: `cap_start_s` until some are known to end well, then a multiple of their median
+        cost, never below half the start nor above the ceiling.
     memory_mb, cache_mb : int
         Memory of one evaluation, space for fitted prefixes per worker.
     start_from : tuple of str
@@ -55,12 +58,12 @@ class RunConfig:
     window: int = DEFAULT_WINDOW
     folds: int = 5
     holdout: float = 0.2
-    max_train_rows: int = 20_000
+    max_train_rows: int = MAX_TRAIN_ROWS
     prune: bool = True
     prefix_cache: bool = True
-    cap_floor_s: float = 4.0
-    cap_ceiling_s: float = 32.0
-    cap_multiple: float = 8.0
+    cap_start_s: float = 20.0
+    cap_ceiling_s: float = 300.0
+    cap_multiple: float = 32.0
     memory_mb: int = 2048
     cache_mb: int = 1024
     start_from: tuple[str, ...] = ()
@@ -86,6 +89,11 @@ class RunConfig:
             raise ConfigError(
                 f"the journal's configuration does not fit this version: {error}; start a new run"
             ) from error
+
+
+def default_cap(rows: int, features: int) -> float:
+    """Return the starting CPU cap, seconds, for training parts of that size: most pipelines take a hundredth of it."""
+    return min(60.0, max(5.0, 20.0 * rows * features / 300_000))
 
 
 def default_window(slots: int) -> int:

@@ -197,6 +197,8 @@ def run_search(
     loop = _Loop(search, journal, executor, clock)
     reason: StopReason = "done"
     shown_at = float("-inf")
+    if loop.replayed:
+        loop.fill()  # stopped at once, a resumed run still shows what it has
     while True:
         if interrupted():
             reason = "interrupted"

@@ -11,8 +11,8 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,21 +55,25 @@ class Journal:
             There is one already, or the folder cannot be written.
         """
         path = folder / FILE_NAME
-        if path.exists():
-            raise ConfigError(
-                f"{folder} already holds a run; resume it with `ltminer resume {folder}` or choose another --out"
-            )
-        partial = folder / f"{FILE_NAME}.{os.getpid()}.new"
+        refuse_present(folder)
+        partial = folder / f".{FILE_NAME}.{os.getpid()}"
         try:
             with closing(sqlite3.connect(partial)) as db:
+                db.execute("PRAGMA journal_mode=MEMORY")  # nobody reads it before it is whole
                 db.executescript(_SCHEMA)
                 values = {"format": FORMAT, "config": json.dumps(config.to_dict()), "versions": json.dumps(versions)}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
                 db.commit()
-            partial.replace(path)
+            path.hardlink_to(partial)  # fails where another process was quicker
+            _sync_folder(folder)
+        except FileExistsError:
+            refuse_present(folder)
         except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"journal {path} cannot be created: {error}; free some space or choose another --out"
+            ) from error
+        finally:
             partial.unlink(missing_ok=True)
-            raise ConfigError(f"journal {path} cannot be created: {error}; choose another --out") from error
         return cls.open(folder)
 
     @classmethod
@@ -84,24 +88,41 @@ class Journal:
         path = folder / FILE_NAME
         if not path.is_file():
             raise ConfigError(f"{folder} holds no run; see `ltminer runs`")
-        try:
-            db = sqlite3.connect(path, timeout=10, isolation_level=None)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            meta = dict(db.execute("SELECT key, value FROM meta"))
-        except sqlite3.Error as error:
-            raise ConfigError(f"journal {path} cannot be read: {error}; it is damaged: start a new run") from error
-        if meta.get("format") != FORMAT:
-            raise ConfigError(
-                f"journal {path} has format {meta.get('format')!r}, this version reads {FORMAT!r}; use that version"
-            )
-        return cls(path, db, RunConfig.from_dict(json.loads(meta["config"])))
+        with ExitStack() as opened:
+            db = opened.enter_context(closing(sqlite3.connect(path, timeout=10, isolation_level=None)))
+            with _explained(path, "read", "start a new run"):
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=FULL")
+                problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                meta = dict(db.execute("SELECT key, value FROM meta"))
+            if problem != "ok":
+                raise ConfigError(f"journal {path} is damaged: {problem}; start a new run")
+            if meta.get("format") != FORMAT:
+                raise ConfigError(
+                    f"journal {path} has format {meta.get('format')!r}, this version reads {FORMAT!r}; use that version"
+                )
+            with _explained(path, "read", "start a new run"):
+                config = RunConfig.from_dict(json.loads(meta["config"]))
+            opened.pop_all()
+        return cls(path, db, config)
 
-    @property
-    def versions(self) -> dict[str, str]:
-        """Library versions of the program that started the run."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'versions'").fetchone()
-        return dict(json.loads(row[0]))
+    def check_versions(self, versions: Mapping[str, str]) -> None:
+        """Make sure that the libraries are those that the run was started with: others score otherwise.
+
+        Raises
+        ------
+        ConfigError
+            One has another version.
+        """
+        with _explained(self.path, "read", "start a new run"):
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'versions'").fetchone()
+            started = dict(json.loads(row[0]))
+        for name, number in started.items():
+            if versions.get(name) != number:
+                raise ConfigError(
+                    f"run {self.path.parent} was started with {name} {number}, here is {versions.get(name)}; "
+                    "install that version to resume it, or start a new run"
+                )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -112,7 +133,13 @@ class Journal:
         ConfigError
             Another process holds the run.
         """
-        with self.path.with_suffix(".lock").open("w") as file:
+        try:
+            file = self.path.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise ConfigError(
+                f"run {self.path.parent} cannot be written: {error.strerror}; make the folder writable"
+            ) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -123,15 +150,9 @@ class Journal:
 
     def start_session(self, started: str, cluster: str) -> None:
         """Note that a coordinator works on the run from now on (ISO 8601 UTC)."""
-        cursor = self._db.execute("INSERT INTO sessions (started, cluster) VALUES (?, ?)", (started, cluster))
+        with self._written():
+            cursor = self._db.execute("INSERT INTO sessions (started, cluster) VALUES (?, ?)", (started, cluster))
         self._session = cursor.lastrowid or 0
-
-    def spent_s(self) -> float:
-        """Return the wall seconds that earlier sessions worked on the run."""
-        row = self._db.execute(
-            "SELECT coalesce(sum(wall_s), 0) FROM sessions WHERE id <> ?", (self._session,)
-        ).fetchone()
-        return float(row[0])
 
     def record_candidate(self, candidate: Candidate) -> None:
         """Write down a candidate before it is submitted.
@@ -142,10 +163,11 @@ class Journal:
             The journal has another candidate under this number: another version or another library searched.
         """
         row = (candidate.k, candidate.text, candidate.origin, candidate.complexity, candidate.cap_s)
-        present = self._db.execute("SELECT * FROM candidates WHERE k = ?", (candidate.k,)).fetchone()
-        if present is None:
-            self._db.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?)", row)
-        elif present != row:
+        with self._written():
+            present = self._db.execute("SELECT * FROM candidates WHERE k = ?", (candidate.k,)).fetchone()
+            if present is None:
+                self._db.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?)", row)
+        if present not in {None, row}:
             raise ConfigError(
                 f"journal {self.path}: candidate {candidate.k} comes out different from what is written there; the run was "
                 "started by another version of longtail or of its libraries: use that one, or start a new run"
@@ -153,27 +175,28 @@ class Journal:
 
     def record_outcome(self, outcome: Outcome, wall_s: float) -> None:
         """Write down an outcome; it is on the disk when this returns. `wall_s` is how long this session has worked."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?)", (outcome.k, json.dumps(outcome.to_dict())))
-        self._db.execute("UPDATE sessions SET wall_s = ? WHERE id = ?", (wall_s, self._session))
-        self._db.execute("COMMIT")
+        with self._written():
+            self._db.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?)", (outcome.k, json.dumps(outcome.to_dict())))
+            self._db.execute("UPDATE sessions SET wall_s = ? WHERE id = ?", (wall_s, self._session))
 
     def outcomes(self) -> dict[int, Outcome]:
         """Return the outcomes written so far, by candidate."""
-        rows = self._db.execute("SELECT k, outcome FROM outcomes ORDER BY k")
-        return {int(k): Outcome.from_dict(json.loads(text)) for k, text in rows}
+        with _explained(self.path, "read", "start a new run"):
+            rows = self._db.execute("SELECT k, outcome FROM outcomes ORDER BY k")
+            return {int(k): Outcome.from_dict(json.loads(text)) for k, text in rows}
 
     def summary(self) -> dict[str, Any]:
         """Return what a list of runs shows."""
-        count = self._db.execute("SELECT count(*) FROM outcomes").fetchone()[0]
-        first = self._db.execute("SELECT min(started) FROM sessions").fetchone()[0]
-        scored = [outcome.score for outcome in self.outcomes().values() if outcome.status == "ok"]
+        with _explained(self.path, "read", "start a new run"):
+            first = self._db.execute("SELECT min(started) FROM sessions").fetchone()[0]
+        outcomes = self.outcomes()
+        scored = [outcome.score for outcome in outcomes.values() if outcome.status == "ok"]
         return {
             "started": first,
             "topic": self.config.topic.name,
             "space": self.config.space,
             "seed": self.config.seed,
-            "evaluated": count,
+            "evaluated": len(outcomes),
             "evaluations": self.config.evaluations,
             "best": max(scored, default=None),
         }
@@ -181,3 +204,41 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """One transaction: all of it is on the disk at the end, or none."""
+        with _explained(self.path, "written", "it is whole: free some space, then resume the run"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def refuse_present(folder: Path) -> None:
+    """Raise ConfigError where a run is: nothing may be written over it."""
+    if (folder / FILE_NAME).exists():
+        raise ConfigError(
+            f"{folder} already holds a run; resume it with `ltminer resume {folder}` or choose another --out"
+        )
+
+
+@contextmanager
+def _explained(path: Path, verb: str, remedy: str) -> Iterator[None]:
+    """Turn what SQLite or JSON says of a damaged file or a full disk into a ConfigError."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f"journal {path} cannot be {verb}: {error}; {remedy}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

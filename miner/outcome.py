@@ -17,7 +17,7 @@ Status = Literal[
 ]
 STATUSES: tuple[str, ...] = get_args(Status)
 #: Statuses whose outcome depends on the machine: runs can differ only by these.
-MACHINE_DEPENDENT = frozenset({"cap", "memory", "hung"})
+MACHINE_DEPENDENT = frozenset({"cap", "memory", "hung", "crashed"})
 
 
 @dataclass(frozen=True, slots=True)

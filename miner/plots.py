@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,14 @@ def _figure(title: str) -> tuple[Any, Any]:
     return figure, axes
 
 
-def draw_equity(report: Report, path: Path) -> None:
-    """Draw the cumulative day score of the winner and its baselines; the untouched last slice is shaded."""
+def _png(figure: Any) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def draw_equity(report: Report) -> bytes:
+    """Return as PNG the cumulative day score of the winner and its baselines; the untouched last slice is shaded."""
     figure, axes = _figure("Cumulative day score (walk-forward folds, then the untouched last slice)")
 
     def draw(line: Line) -> None:
@@ -41,11 +47,11 @@ def draw_equity(report: Report, path: Path) -> None:
     axes.axvspan(first, last, color="#000000", alpha=0.06, linewidth=0)
     axes.set_ylabel("sum of day scores")
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    figure.savefig(path)
+    return _png(figure)
 
 
-def draw_search(outcomes: Mapping[int, Outcome], path: Path) -> None:
-    """Draw the walk-forward score of every candidate over the course of the search, with the best so far."""
+def draw_search(outcomes: Mapping[int, Outcome]) -> bytes:
+    """Return as PNG the walk-forward score of every candidate over the course of the search, with the best so far."""
     figure, axes = _figure("Search: walk-forward score over evaluations")
     full = [outcome for outcome in outcomes.values() if outcome.status == "ok"]
     numbers, scores = [outcome.k for outcome in full], [outcome.score for outcome in full]
@@ -78,4 +84,4 @@ def draw_search(outcomes: Mapping[int, Outcome], path: Path) -> None:
     axes.set_xlabel("candidate")
     axes.set_ylabel("mean day score")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
-    figure.savefig(path)
+    return _png(figure)

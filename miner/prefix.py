@@ -2,7 +2,7 @@
 
 A prefix is a run of transformers from the start of a pipeline. What the next step needs of it are two arrays, the transformed
 training and test rows of a fold, so those are kept: in a folder, keyed by the canonical text of the prefix and by the rows they
-were fitted on, written atomically, memory-mapped by every evaluation on the machine, the least recently used dropped first.
+were fitted on, written atomically, read by every evaluation on the machine, the least recently used dropped first.
 Results are the same with and without, bit for bit.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +27,18 @@ Matrix = NDArray[np.float64]
 
 #: CPU seconds a prefix must have cost before keeping it pays for the disk.
 WORTH_KEEPING_S = 0.05
+#: What reading an absent or damaged entry raises; zipfile checks every byte of the arrays against its CRC-32.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 def _plain(part: Any) -> bool:
@@ -60,7 +74,7 @@ class PrefixCache:
                 with np.load(path, allow_pickle=False) as stored:
                     train, test = stored["train"], stored["test"]
                 os.utime(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except _DAMAGED:
                 continue
             return length, train, test
         return None

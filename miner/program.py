@@ -9,6 +9,7 @@ import signal
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def _load(reference: str, cache: Path) -> tuple[Panel, Split, str]:
     _in_child(lambda: load_panel(data["uri"], data["root"], topic, cache=cache / "panels"))
     panel = load_panel(data["uri"], data["root"], topic, cache=cache / "panels")
     split = walk_forward(panel.time, horizon=topic.horizon, n_folds=data["folds"], holdout=data["holdout"])
-    return panel, split, f"{key}:{data['folds']}:{data['holdout']}"
+    # Another version of a library transforms otherwise: what it left in the cache must not be taken for ours.
+    versions = ":".join(
+        f"{name}={version(name)}" for name in ("longtail", "scikit-learn", "numpy", "scipy", "lightgbm")
+    )
+    return panel, split, f"{key}:{data['folds']}:{data['holdout']}:{versions}"
 
 
 def _in_child(work: Callable[[], object]) -> None:
@@ -163,7 +168,7 @@ def outcome_of(k: int, reply: Mapping[str, Any], task: Task) -> Outcome:
     elif reply["end"] == "signal" and reply["code"] == signal.SIGPROF:
         status, reason = "cap", f"fold {len(folds) + 1} showed that {task['cap_s']:g} CPU seconds do not suffice"
     elif reply["end"] == "signal":
-        status, reason = "crashed", f"ended by {signal.Signals(reply['code']).name}"
+        status, reason = "crashed", f"ended by signal {reply['code']} ({signal.strsignal(reply['code'])})"
     else:
         status, reason = "crashed", f"ended with code {reply['code']}"
     return Outcome(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,8 @@ from miner.search import Member
 from miner.task import Task, data_reference
 from pipelines.spec import PIPELINE, STEPS, Call, call, canonical_text
 from protocol.errors import ClusterError
-from protocol.scores import DayScores
-from protocol.statistics import deflated_sharpe, hac_mean
+from protocol.scores import PANEL_MIN, DayScores
+from protocol.statistics import DeflatedSharpe, deflated_sharpe, hac_mean
 
 #: Evidence below these bounds is called noise: standard errors from zero on the last slice, probability of the deflated Sharpe.
 MIN_T = 2.0
@@ -42,7 +42,8 @@ class Line:
     walk_forward : float
         Mean of the fold means: what the search maximised.
     held_out, held_out_se : float
-        Mean day score of the untouched last slice and its standard error (Newey-West over the target's overlap).
+        Mean day score of the untouched last slice and its standard error (Newey-West over the target's overlap; NaN for
+        a single day).
     days : DayScores
         Day scores of the folds, then of the last slice.
     held_out_from : int
@@ -104,7 +105,7 @@ class Report:
                     "folds": [round(value, 9) for value in line.folds],
                     "walk_forward": round(line.walk_forward, 9),
                     "held_out": round(line.held_out, 9),
-                    "held_out_se": round(line.held_out_se, 9),
+                    "held_out_se": _plain(line.held_out_se),
                     "t": round(line.t, 3),
                 }
                 for line in (self.winner, *self.baselines)
@@ -131,19 +132,38 @@ def ridge_spec() -> Call:
     return call(PIPELINE, {STEPS[PIPELINE]: steps})
 
 
-def final_report(result: SearchResult, config: RunConfig, panel: Panel, executor: Executor) -> Report:
+class ScoringInterruptedError(Exception):
+    """The user did not want to wait for the final scores."""
+
+
+def final_report(
+    result: SearchResult,
+    config: RunConfig,
+    panel: Panel,
+    executor: Executor,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Report:
     """Score the winner and the baselines on every fold and on the last slice, which no step of the search has seen.
+
+    Parameters
+    ----------
+    interrupted : callable
+        Asked once a second.
 
     Raises
     ------
     ClusterError
         The cluster is gone or cannot score them.
+    ScoringInterruptedError
+        `interrupted` became true.
     """
     split = walk_forward(panel.time, horizon=config.topic.horizon, n_folds=config.folds, holdout=config.holdout)
     winner = result.front[0]
     specs = {"winner": winner.candidate.text, "ridge": canonical_text(ridge_spec())}
-    scored = _score_remotely(specs, config, executor)
-    lags = math.ceil((config.topic.horizon + 1) * panel.interval / DAY_US)
+    scored = _score_remotely(specs, config, executor, interrupted)
+    period = DAY_US if len(np.unique(panel.symbol)) >= PANEL_MIN else 7 * DAY_US  # small panels are scored by week
+    lags = math.ceil((config.topic.horizon + 1) * panel.interval / period)
     lines = {name: _line(name, folds, lags) for name, folds in scored.items()}
     reversal = -np.asarray(panel.features[:, panel.feature_names.index("ret_1")])
     for name, predicted in (("last-value reversal", reversal), ("zero", np.zeros(len(panel.time)))):
@@ -151,7 +171,7 @@ def final_report(result: SearchResult, config: RunConfig, panel: Panel, executor
     sharpes = [outcome.daily_sharpe for outcome in result.outcomes.values() if outcome.status == "ok"]
     part = lines["winner"].days
     searched = part.score[part.day < lines["winner"].held_out_from]
-    deflated = deflated_sharpe(searched, n_trials=len(result.outcomes), trial_sharpes=np.array(sharpes))
+    deflated = _deflated(searched, len(result.outcomes), sharpes)
     return Report(
         winner=lines["winner"],
         baselines=(lines["ridge"], lines["last-value reversal"], lines["zero"]),
@@ -164,7 +184,15 @@ def final_report(result: SearchResult, config: RunConfig, panel: Panel, executor
     )
 
 
-def _score_remotely(specs: Mapping[str, str], config: RunConfig, executor: Executor) -> dict[str, list[DayScores]]:
+def _deflated(searched: NDArray[np.float64], n_trials: int, sharpes: Sequence[float]) -> DeflatedSharpe:
+    if searched.size < 3 or not np.ptp(searched):  # a constant forecast, or a few days: no evidence of anything
+        return DeflatedSharpe(0.0, 0.0, 0.0, float("nan"))
+    return deflated_sharpe(searched, n_trials, [sharpe for sharpe in sharpes if math.isfinite(sharpe)])
+
+
+def _score_remotely(
+    specs: Mapping[str, str], config: RunConfig, executor: Executor, interrupted: Callable[[], bool]
+) -> dict[str, list[DayScores]]:
     names = list(specs)
     for number, name in enumerate(names):
         task: Task = {
@@ -181,6 +209,8 @@ def _score_remotely(specs: Mapping[str, str], config: RunConfig, executor: Execu
         executor.submit(-1 - number, task)
     scored: dict[str, list[DayScores]] = {}
     while len(scored) < len(names):
+        if interrupted():
+            raise ScoringInterruptedError
         for k, reply in executor.collect(1.0):
             if k >= 0:
                 continue  # a late evaluation of the search
@@ -209,7 +239,8 @@ def _score_here(predicted: NDArray[np.float64], panel: Panel, split: Split) -> l
 
 def _line(name: str, parts: Sequence[DayScores], lags: int) -> Line:
     folds = tuple(float(part.score.mean()) for part in parts[:-1])
-    held_out, error = hac_mean(parts[-1].score, lags)
+    last = parts[-1].score
+    held_out, error = hac_mean(last, min(lags, last.size - 1)) if last.size > 1 else (float(last.mean()), math.nan)
     days = DayScores(np.concatenate([part.day for part in parts]), np.concatenate([part.score for part in parts]))
     return Line(
         name=name,
@@ -223,4 +254,4 @@ def _line(name: str, parts: Sequence[DayScores], lags: int) -> Line:
 
 
 def _plain(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
+    return round(value, 9) if math.isfinite(value) else None

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pipelines.validity import problems
 
 from miner.candidate import Candidate, Origin
 from miner.config import RunConfig
@@ -29,14 +28,19 @@ from miner.nsga2 import crowding, pareto_front, ranks
 from miner.outcome import Outcome
 from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of
 from pipelines.spec import Call, canonical_text, complexity, from_canonical
+from pipelines.validity import problems
 
 P_RANDOM = 0.08  # fresh blood
 P_CROSSOVER = 0.25
+#: Share of the parents that compete on the score alone; the others on rank and crowding, which keeps simple ones breeding.
+P_BY_SCORE = 0.5
 #: Share of the candidates that are evaluated in full although they look hopeless, to measure the false kills.
 SPARED_SHARE = 0.1
 #: Attempts at a new, valid individual before the origin changes to random, and before the space counts as exhausted.
 BREEDING_TRIES = 30
 RANDOM_TRIES = 400
+#: Fold scores closer than this are taken for the same predictions up to rounding.
+SAME_SCORE = 1e-7
 #: Full evaluations before the cost cap starts to follow the median.
 CAP_WARM_UP = 5
 
@@ -82,6 +86,7 @@ class Search:
     _waiting: dict[int, tuple[Candidate, Any]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _costs: list[float] = field(default_factory=list)
+    _capped: int = 0
     _asked: int = 0
     _told: int = 0
     _known: list[Call] = field(init=False)
@@ -147,6 +152,7 @@ class Search:
         candidate, individual = self._waiting.pop(outcome.k)
         self._told += 1
         self.pruning.pruned += outcome.status == "pruned"
+        self._capped += outcome.status == "cap"
         if outcome.status != "ok":
             return
         bisect.insort(self._costs, outcome.cpu_s)
@@ -201,8 +207,11 @@ class Search:
         return spec
 
     def _tournament(self, order: NDArray[np.int64], rng: np.random.Generator) -> Member:
-        """Binary tournament on (rank, crowding)."""
-        return self.population[int(order[rng.integers(len(order), size=2).min()])]
+        """Binary tournament on (rank, crowding), or on the score alone."""
+        places = rng.integers(len(order), size=2)
+        if rng.random() < P_BY_SCORE:
+            return max((self.population[int(place)] for place in places), key=lambda member: member.outcome.score)
+        return self.population[int(order[places.min()])]
 
     def _order(self) -> NDArray[np.int64]:
         """Population rows, fittest first: lower rank, then larger crowding distance, then age."""
@@ -216,7 +225,7 @@ class Search:
         A newcomer that scores as a present member does on every fold makes the same predictions: the simpler one stays.
         """
         for row, present in enumerate(self.population):
-            if present.outcome.scores == member.outcome.scores:
+            if np.allclose(present.outcome.scores, member.outcome.scores, rtol=0, atol=SAME_SCORE):
                 if member.candidate.complexity >= present.candidate.complexity:
                     return False
                 self.population[row] = member
@@ -227,14 +236,18 @@ class Search:
         return self.population.pop(int(self._order()[-1])) is not member
 
     def _cap(self) -> float:
-        """CPU cap for the next candidate: coarse steps, so that the noise of one measurement rarely moves it."""
+        """CPU cap for the next candidate: coarse steps, so that the noise of one measurement rarely moves it.
+
+        Where hardly anything ends well for lack of time, the cap doubles with every few that hit it.
+        """
         config = self.config
         if len(self._costs) < CAP_WARM_UP:
-            return config.cap_ceiling_s
-        wanted = config.cap_multiple * statistics.median(self._costs)
-        cap = config.cap_floor_s
-        while cap < wanted and cap < config.cap_ceiling_s:
-            cap *= 2.0
+            cap = config.cap_start_s * 2.0 ** (self._capped // CAP_WARM_UP)
+        else:
+            wanted = config.cap_multiple * statistics.median(self._costs)
+            cap = config.cap_start_s / 2
+            while cap < wanted and cap < config.cap_ceiling_s:
+                cap *= 2.0
         return min(cap, config.cap_ceiling_s)
 
     def _floors(self, weight: float) -> tuple[float, ...]:

@@ -167,11 +167,12 @@ class LiveView(LineView):
 
     def plan(self, plan: Plan) -> None:
         """See :class:`View`."""
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2))
         for label, text in plan.lines():
-            table.add_row(f"[bold]{label}[/bold]", text)
+            table.add_row(f"[bold]{label}[/bold]", escape(text))
         self._console.print(table)
 
     def progress(self, snapshot: Snapshot) -> None:
@@ -196,6 +197,7 @@ class LiveView(LineView):
 
     def _picture(self, snapshot: Snapshot) -> Any:
         from rich.console import Group
+        from rich.markup import escape
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
@@ -213,7 +215,7 @@ class LiveView(LineView):
             words = describe(from_canonical(member.candidate.text))
             weight = f"{member.candidate.complexity:.1f}"
             front.add_row(str(member.outcome.k), f"{member.outcome.score:+.4f}", weight, words)
-        reasons = [f"[dim]{number} × {reason}[/dim]" for reason, number in snapshot.reasons.items()]
+        reasons = [f"[dim]{number} × {escape(reason)}[/dim]" for reason, number in snapshot.reasons.items()]
         return Group(head, counts(snapshot), *reasons[:3], front)
 
 

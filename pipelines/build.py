@@ -20,7 +20,7 @@ def _imported(target: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _value(value: Value, seed: int) -> Any:
+def _value(value: Value, seed: int | None) -> Any:
     match value:
         case Call():
             return _operator(value, seed)
@@ -32,27 +32,28 @@ def _value(value: Value, seed: int) -> Any:
             return value
 
 
-def _operator(spec: Call, seed: int) -> Any:
+def _operator(spec: Call, seed: int | None) -> Any:
     if spec.target in (PIPELINE, UNION):
         from sklearn.pipeline import make_pipeline, make_union  # scikit-learn only when building
 
         ((_, members),) = spec.params
         return (make_pipeline if spec.target == PIPELINE else make_union)(*_value(members, seed))
     registered = ENTRIES[spec.target]
-    seeds = {"random_state": seed} if "random_state" in registered.params else {}
+    seeds = {"random_state": seed} if seed is not None and "random_state" in registered.params else {}
     given = {name: _value(value, seed) for name, value in spec.params}
     return _imported(spec.target)(**{**seeds, **given, **registered.pinned})
 
 
-def build(spec: Call, seed: int = SEED) -> Any:
+def build(spec: Call, seed: int | None = SEED) -> Any:
     """Return the unfitted estimator of `spec`.
 
     Parameters
     ----------
     spec : Call
         Any spec the registry allows, in normal form or not.
-    seed : int
-        ``random_state`` for operators that take one and do not set it, so that every fit can be repeated.
+    seed : int or None
+        ``random_state`` for operators that take one and do not set it, so that every fit can be repeated; None leaves
+        it open.
 
     Returns
     -------

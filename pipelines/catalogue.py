@@ -8,39 +8,30 @@ what computes a row from other rows at prediction time, what reads files or runs
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
-
-from pipelines.domains import Choice, Domain, Either, Function, Items, Part, Real, Whole
+from pipelines.domains import Domain, Either, Function, Items, Part, Real, Whole
+from pipelines.parameter_rules import (
+    ANGLE,
+    BAYES,
+    COORDINATE,
+    FOLDS,
+    FOREST,
+    FRACTION,
+    NO,
+    PATH,
+    POSITIVE,
+    REQUIRED,
+    SEED,
+    SHARE,
+    STOPPING,
+    TOL,
+    TREE,
+    UNIT,
+    YES,
+    Params,
+    of,
+    or_none,
+)
 from pipelines.spec import PIPELINE, UNION, Name, Value
-
-
-class Required:
-    """Marks a parameter without a default."""
-
-
-REQUIRED: Final = Required()
-Params: TypeAlias = "dict[str, tuple[Value | Required, Domain]]"
-
-NONE = Choice((None,))
-FLAG = Choice((False, True))
-POSITIVE = Real(0.0, 1e12, above=True)
-SHARE = Real(0.0, 1.0, above=True)
-UNIT = Real(0.0, 1.0)
-EPS = 2.220446049250313e-16
-
-
-def _of(*values: Value) -> Domain:
-    return Choice(values)
-
-
-def _or_none(domain: Domain) -> Domain:
-    return Either((NONE, domain))
-
-
-SEED: tuple[Value, Domain] = (None, _or_none(Whole(0, 2**32 - 1)))
-YES: tuple[Value, Domain] = (True, FLAG)
-NO: tuple[Value, Domain] = (False, FLAG)
-TOL: tuple[Value, Domain] = (1e-4, POSITIVE)
 
 LINEAR = "sklearn.linear_model."
 ENSEMBLE = "sklearn.ensemble."
@@ -54,55 +45,7 @@ FUNCTIONS = (
     "numpy.min",
     SELECT + "f_regression",
     SELECT + "f_classif",
-    SELECT + "r_regression",
 )
-
-TREE: Params = {
-    "criterion": ("squared_error", _of("squared_error", "absolute_error", "friedman_mse", "poisson")),
-    "max_depth": (None, _or_none(Whole(1, 64))),
-    "min_samples_split": (2, Either((Whole(2, 100_000), SHARE))),
-    "min_samples_leaf": (1, Either((Whole(1, 100_000), SHARE))),
-    "max_features": (1.0, Either((_of(None, "sqrt", "log2"), Whole(1, 10_000), SHARE))),
-    "max_leaf_nodes": (None, _or_none(Whole(2, 65_536))),
-    "min_impurity_decrease": (0.0, Real(0.0, 1e6)),
-    "min_weight_fraction_leaf": (0.0, Real(0.0, 0.5)),
-    "ccp_alpha": (0.0, Real(0.0, 1e6)),
-    "random_state": SEED,
-}
-FOREST: Params = {
-    **TREE,
-    "n_estimators": (100, Whole(1, 500)),
-    "max_samples": (None, _or_none(Either((Whole(1, 10_000_000), SHARE)))),
-}
-SPLITTER = Part(("sklearn.model_selection.TimeSeriesSplit",))
-FOLDS: tuple[Value, Domain] = (None, Either((NONE, Whole(2, 10), SPLITTER)))
-PATH: Params = {
-    "alphas": (100, Either((Whole(1, 200), Items(POSITIVE, 1, 200)))),
-    "eps": (1e-3, Real(1e-6, 1.0)),
-    "cv": FOLDS,
-    "fit_intercept": YES,
-    "max_iter": (1000, Whole(1, 10_000)),
-    "positive": NO,
-    "random_state": SEED,
-    "selection": ("cyclic", _of("cyclic", "random")),
-    "tol": TOL,
-}
-COORDINATE: Params = {
-    "alpha": (1.0, Real(0.0, 1e6)),
-    **{name: PATH[name] for name in ("fit_intercept", "max_iter", "positive", "random_state", "selection", "tol")},
-}
-ANGLE: Params = {"eps": (EPS, POSITIVE), "fit_intercept": YES, "max_iter": (500, Whole(1, 5000)), "positive": NO}
-BAYES: Params = {
-    **dict.fromkeys(("alpha_1", "alpha_2", "lambda_1", "lambda_2"), (1e-06, POSITIVE)),
-    "fit_intercept": YES,
-    "max_iter": (300, Whole(1, 2000)),
-    "tol": (1e-3, POSITIVE),
-}
-STOPPING: Params = {
-    "early_stopping": NO,
-    "n_iter_no_change": (10, Whole(1, 1000)),
-    "validation_fraction": (0.1, Real(0.0, 0.5, above=True)),
-}
 
 IMPORTANCES = (
     *(ENSEMBLE + name for name in ("ExtraTreesRegressor", "RandomForestRegressor", "GradientBoostingRegressor")),
@@ -124,7 +67,7 @@ SCALERS: dict[str, Params] = {
         "with_centering": YES,
         "with_scaling": YES,
     },
-    PRE + "Normalizer": {"norm": ("l2", _of("l1", "l2", "max"))},
+    PRE + "Normalizer": {"norm": ("l2", of("l1", "l2", "max"))},
 }
 
 SCORE: tuple[Value, Domain] = (Name(SELECT + "f_classif"), Function(FUNCTIONS[4:]))
@@ -133,17 +76,17 @@ SELECTORS: dict[str, Params] = {
     SELECT + "SelectFpr": {"alpha": (0.05, UNIT), "score_func": SCORE},
     SELECT + "SelectFdr": {"alpha": (0.05, UNIT), "score_func": SCORE},
     SELECT + "SelectPercentile": {"percentile": (10.0, Real(0.0, 100.0)), "score_func": SCORE},
-    SELECT + "SelectKBest": {"k": (10, Either((_of("all"), Whole(1, 10_000)))), "score_func": SCORE},
+    SELECT + "SelectKBest": {"k": (10, Either((of("all"), Whole(1, 10_000)))), "score_func": SCORE},
     SELECT + "VarianceThreshold": {"threshold": (0.0, Real(0.0, 1e12))},
     SELECT + "RFE": {
         "estimator": (REQUIRED, Part(IMPORTANCES)),
-        "n_features_to_select": (None, _or_none(Either((Whole(1, 10_000), SHARE)))),
-        "step": (1, Either((Whole(1, 10_000), SHARE))),
+        "n_features_to_select": (None, or_none(Either((Whole(1, 10_000), FRACTION)))),
+        "step": (1, Either((Whole(1, 10_000), FRACTION))),
     },
     SELECT + "SelectFromModel": {
         "estimator": (REQUIRED, Part(IMPORTANCES)),
-        "max_features": (None, _or_none(Whole(1, 10_000))),
-        "threshold": (None, Either((_of(None, "mean", "median", "0.5*mean", "1.25*mean", "1.5*mean", "2*mean"), UNIT))),
+        "max_features": (None, or_none(Whole(1, 10_000))),
+        "threshold": (None, Either((of(None, "mean", "median", "0.5*mean", "1.25*mean", "1.5*mean", "2*mean"), UNIT))),
     },
 }
 
@@ -151,65 +94,65 @@ TRANSFORMERS: dict[str, Params] = {
     PRE + "Binarizer": {"threshold": (0.0, Real(-1e6, 1e6))},
     PRE + "FunctionTransformer": {},
     PRE + "KBinsDiscretizer": {
-        "encode": ("onehot", _of("onehot-dense", "ordinal", "onehot")),
+        "encode": ("onehot", of("onehot-dense", "ordinal", "onehot")),
         "n_bins": (5, Whole(2, 256)),
         "random_state": SEED,
-        "strategy": ("quantile", _of("uniform", "quantile", "kmeans")),
-        "subsample": (200_000, _or_none(Whole(100, 1_000_000))),
+        "strategy": ("quantile", of("uniform", "quantile", "kmeans")),
+        "subsample": (200_000, or_none(Whole(100, 1_000_000))),
     },
     PRE + "PolynomialFeatures": {
         "degree": (2, Whole(1, 3)),
         "include_bias": YES,
         "interaction_only": NO,
     },
-    PRE + "PowerTransformer": {"method": ("yeo-johnson", _of("yeo-johnson")), "standardize": YES},
+    PRE + "PowerTransformer": {"method": ("yeo-johnson", of("yeo-johnson")), "standardize": YES},
     PRE + "QuantileTransformer": {
         "n_quantiles": (1000, Whole(2, 1_000_000)),
-        "output_distribution": ("uniform", _of("uniform", "normal")),
+        "output_distribution": ("uniform", of("uniform", "normal")),
         "random_state": SEED,
-        "subsample": (10_000, _or_none(Whole(10, 1_000_000))),
+        "subsample": (10_000, or_none(Whole(10, 1_000_000))),
     },
     PRE + "SplineTransformer": {
         "degree": (3, Whole(0, 3)),
-        "extrapolation": ("constant", _of("constant", "linear")),
+        "extrapolation": ("constant", of("constant", "linear")),
         "include_bias": YES,
-        "knots": ("uniform", _of("uniform", "quantile")),
+        "knots": ("uniform", of("uniform", "quantile")),
         "n_knots": (5, Whole(2, 32)),
     },
     "sklearn.cluster.FeatureAgglomeration": {
-        "linkage": ("ward", _of("ward", "complete", "average", "single")),
-        "metric": ("euclidean", _of("euclidean", "l1", "l2", "manhattan", "cosine")),
+        "linkage": ("ward", of("ward", "complete", "average", "single")),
+        "metric": ("euclidean", of("euclidean", "l1", "l2", "manhattan", "cosine")),
         "n_clusters": (2, Whole(1, 1000)),
         "pooling_func": (Name("numpy.mean"), Function(FUNCTIONS[:4])),
     },
     "sklearn.decomposition.FastICA": {
-        "algorithm": ("parallel", _of("parallel", "deflation")),
-        "fun": ("logcosh", _of("logcosh", "exp", "cube")),
+        "algorithm": ("parallel", of("parallel", "deflation")),
+        "fun": ("logcosh", of("logcosh", "exp", "cube")),
         "max_iter": (200, Whole(1, 1000)),
-        "n_components": (None, _or_none(Whole(1, 1000))),
+        "n_components": (None, or_none(Whole(1, 1000))),
         "random_state": SEED,
         "tol": TOL,
-        "whiten": ("unit-variance", _of("unit-variance", "arbitrary-variance")),
+        "whiten": ("unit-variance", of("unit-variance", "arbitrary-variance")),
     },
     "sklearn.decomposition.PCA": {
-        "n_components": (None, _or_none(Either((Whole(1, 1000), Real(0.0, 1.0, above=True))))),
+        "n_components": (None, or_none(Either((Whole(1, 1000), FRACTION)))),
         "random_state": SEED,
-        "svd_solver": ("auto", _of("auto", "full", "covariance_eigh", "randomized")),
+        "svd_solver": ("auto", of("auto", "full", "covariance_eigh", "randomized")),
         "whiten": NO,
     },
     "sklearn.kernel_approximation.Nystroem": {
-        "coef0": (None, _or_none(Real(-1e3, 1e3))),
-        "degree": (None, _or_none(Real(1.0, 5.0))),
-        "gamma": (None, _or_none(Real(0.0, 1e3))),
+        "coef0": (None, or_none(Real(-1e3, 1e3))),
+        "degree": (None, or_none(Real(1.0, 5.0))),
+        "gamma": (None, or_none(Real(0.0, 1e3))),
         "kernel": (
             "rbf",
-            _of("rbf", "cosine", "laplacian", "linear", "poly", "polynomial", "sigmoid", "chi2", "additive_chi2"),
+            of("rbf", "cosine", "laplacian", "linear", "poly", "polynomial", "sigmoid", "chi2", "additive_chi2"),
         ),
         "n_components": (100, Whole(1, 1000)),
         "random_state": SEED,
     },
     "sklearn.kernel_approximation.RBFSampler": {
-        "gamma": (1.0, Either((_of("scale"), Real(0.0, 1e3)))),
+        "gamma": (1.0, Either((of("scale"), Real(0.0, 1e3)))),
         "n_components": (100, Whole(1, 1000)),
         "random_state": SEED,
     },
@@ -231,21 +174,21 @@ REGRESSORS: dict[str, Params] = {
     LINEAR + "LassoCV": PATH,
     LINEAR + "LassoLars": {**ANGLE, "alpha": (1.0, Real(0.0, 1e6))},
     LINEAR + "LassoLarsCV": {**ANGLE, "cv": FOLDS, "max_n_alphas": (1000, Whole(1, 1000))},
-    LINEAR + "LassoLarsIC": {**ANGLE, "criterion": ("aic", _of("aic", "bic"))},
+    LINEAR + "LassoLarsIC": {**ANGLE, "criterion": ("aic", of("aic", "bic"))},
     LINEAR + "LinearRegression": {"fit_intercept": YES, "positive": NO},
     LINEAR + "Ridge": {
         "alpha": (1.0, Real(0.0, 1e12)),
         "fit_intercept": YES,
-        "max_iter": (None, _or_none(Whole(1, 15_000))),
+        "max_iter": (None, or_none(Whole(1, 15_000))),
         "random_state": SEED,
-        "solver": ("auto", _of("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga")),
+        "solver": ("auto", of("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga")),
         "tol": TOL,
     },
     LINEAR + "RidgeCV": {
         "alphas": ((0.1, 1.0, 10.0), Items(POSITIVE, 1, 50)),
         "cv": FOLDS,
         "fit_intercept": YES,
-        "gcv_mode": (None, _of(None, "auto", "svd", "eigen")),
+        "gcv_mode": (None, of(None, "auto", "svd", "eigen")),
     },
     LINEAR + "SGDRegressor": {
         **STOPPING,
@@ -255,22 +198,22 @@ REGRESSORS: dict[str, Params] = {
         "eta0": (0.01, POSITIVE),
         "fit_intercept": YES,
         "l1_ratio": (0.15, UNIT),
-        "learning_rate": ("invscaling", _of("constant", "optimal", "invscaling", "adaptive")),
-        "loss": ("squared_error", _of("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive")),
+        "learning_rate": ("invscaling", of("constant", "optimal", "invscaling", "adaptive")),
+        "loss": ("squared_error", of("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive")),
         "max_iter": (1000, Whole(1, 2000)),
         "n_iter_no_change": (5, Whole(1, 1000)),
-        "penalty": ("l2", _of("l2", "l1", "elasticnet", None)),
+        "penalty": ("l2", of("l2", "l1", "elasticnet", None)),
         "power_t": (0.25, Real(0.0, 10.0)),
         "random_state": SEED,
-        "tol": (1e-3, _or_none(POSITIVE)),
+        "tol": (1e-3, or_none(POSITIVE)),
     },
     "sklearn.svm.LinearSVR": {
         "C": (1.0, Real(0.0, 1e6, above=True)),
-        "dual": ("auto", _of("auto", True, False)),
+        "dual": ("auto", of("auto", True, False)),
         "epsilon": (0.0, Real(0.0, 1e3)),
         "fit_intercept": YES,
         "intercept_scaling": (1.0, Real(0.0, 1e3, above=True)),
-        "loss": ("epsilon_insensitive", _of("epsilon_insensitive", "squared_epsilon_insensitive")),
+        "loss": ("epsilon_insensitive", of("epsilon_insensitive", "squared_epsilon_insensitive")),
         "max_iter": (1000, Whole(1, 5000)),
         "random_state": SEED,
         "tol": TOL,
@@ -284,80 +227,80 @@ REGRESSORS: dict[str, Params] = {
     "sklearn.neighbors.KNeighborsRegressor": {
         "n_neighbors": (5, Whole(1, 10_000)),
         "p": (2, Either((Whole(1, 3), Real(1.0, 3.0)))),
-        "weights": ("uniform", _of("uniform", "distance")),
+        "weights": ("uniform", of("uniform", "distance")),
     },
     "sklearn.tree.DecisionTreeRegressor": {
         **TREE,
         "max_features": (None, TREE["max_features"][1]),
-        "splitter": ("best", _of("best", "random")),
+        "splitter": ("best", of("best", "random")),
     },
     ENSEMBLE + "ExtraTreesRegressor": {**FOREST, "bootstrap": NO},
     ENSEMBLE + "RandomForestRegressor": {**FOREST, "bootstrap": YES},
     ENSEMBLE + "AdaBoostRegressor": {
-        "estimator": (None, _or_none(WEAK)),
+        "estimator": (None, or_none(WEAK)),
         "learning_rate": (1.0, Real(0.0, 10.0, above=True)),
-        "loss": ("linear", _of("linear", "square", "exponential")),
+        "loss": ("linear", of("linear", "square", "exponential")),
         "n_estimators": (50, Whole(1, 500)),
         "random_state": SEED,
     },
     ENSEMBLE + "BaggingRegressor": {
         "bootstrap": YES,
         "bootstrap_features": NO,
-        "estimator": (None, _or_none(WEAK)),
+        "estimator": (None, or_none(WEAK)),
         "max_features": (1.0, Either((Whole(1, 10_000), SHARE))),
-        "max_samples": (None, _or_none(Either((Whole(1, 10_000_000), SHARE)))),
+        "max_samples": (None, or_none(Either((Whole(1, 10_000_000), SHARE)))),
         "n_estimators": (10, Whole(1, 500)),
         "random_state": SEED,
     },
     ENSEMBLE + "GradientBoostingRegressor": {
         **{name: rule for name, rule in TREE.items() if name != "criterion"},
         "learning_rate": (0.1, Real(0.0, 10.0, above=True)),
-        "loss": ("squared_error", _of("squared_error", "absolute_error", "huber", "quantile")),
-        "max_depth": (3, _or_none(Whole(1, 64))),
+        "loss": ("squared_error", of("squared_error", "absolute_error", "huber", "quantile")),
+        "max_depth": (3, or_none(Whole(1, 64))),
         "max_features": (None, TREE["max_features"][1]),
         "n_estimators": (100, Whole(1, 500)),
         "subsample": (1.0, SHARE),
     },
     ENSEMBLE + "HistGradientBoostingRegressor": {
-        "early_stopping": ("auto", _of("auto", False, True)),
+        "early_stopping": ("auto", of("auto", False, True)),
         "l2_regularization": (0.0, Real(0.0, 1e6)),
         "learning_rate": (0.1, Real(0.0, 10.0, above=True)),
-        "loss": ("squared_error", _of("squared_error", "absolute_error")),
+        "loss": ("squared_error", of("squared_error", "absolute_error")),
         "max_bins": (255, Whole(2, 255)),
-        "max_depth": (None, _or_none(Whole(1, 64))),
+        "max_depth": (None, or_none(Whole(1, 64))),
         "max_features": (1.0, SHARE),
         "max_iter": (100, Whole(1, 1000)),
-        "max_leaf_nodes": (31, _or_none(Whole(2, 4096))),
+        "max_leaf_nodes": (31, or_none(Whole(2, 4096))),
         "min_samples_leaf": (20, Whole(1, 100_000)),
         "n_iter_no_change": (10, Whole(1, 1000)),
         "random_state": SEED,
         "tol": (1e-7, Real(0.0, 1.0)),
-        "validation_fraction": (0.1, _or_none(Either((Real(0.0, 0.5, above=True), Whole(1, 1_000_000))))),
+        "validation_fraction": (0.1, or_none(Either((Real(0.0, 0.5, above=True), Whole(1, 1_000_000))))),
     },
     "sklearn.neural_network.MLPRegressor": {
         **STOPPING,
-        "activation": ("relu", _of("relu", "tanh", "logistic", "identity")),
+        "activation": ("relu", of("relu", "tanh", "logistic", "identity")),
         "alpha": (1e-4, Real(0.0, 1e6)),
-        "batch_size": ("auto", Either((_of("auto"), Whole(1, 100_000)))),
+        "batch_size": ("auto", Either((of("auto"), Whole(1, 100_000)))),
         "hidden_layer_sizes": ((100,), Either((Items(Whole(1, 512), 1, 3), Whole(1, 512)))),
-        "learning_rate": ("constant", _of("constant", "invscaling", "adaptive")),
+        "learning_rate": ("constant", of("constant", "invscaling", "adaptive")),
         "learning_rate_init": (1e-3, Real(0.0, 1.0, above=True)),
         "max_iter": (200, Whole(1, 500)),
         "random_state": SEED,
-        "solver": ("adam", _of("adam", "sgd", "lbfgs")),
+        "solver": ("adam", of("adam", "sgd", "lbfgs")),
         "tol": TOL,
     },
     "lightgbm.LGBMRegressor": {
-        "boosting_type": ("gbdt", _of("gbdt", "dart", "goss", "rf")),
+        "boosting_type": ("gbdt", of("gbdt", "dart", "goss", "rf")),
         "colsample_bytree": (1.0, SHARE),
         "learning_rate": (0.1, Real(0.0, 10.0, above=True)),
-        "max_depth": (-1, Either((_of(-1), Whole(1, 64)))),
+        "max_depth": (-1, Either((of(-1), Whole(1, 64)))),
         "min_child_samples": (20, Whole(1, 100_000)),
         "min_child_weight": (1e-3, Real(0.0, 1e6)),
         "min_split_gain": (0.0, Real(0.0, 1e6)),
         "n_estimators": (100, Whole(1, 1000)),
         "num_leaves": (31, Whole(2, 4096)),
-        "objective": (None, _of(None, "regression", "regression_l1", "huber", "fair")),
+        "objective": (None, of(None, "regression", "regression_l1", "huber", "fair")),
         "random_state": SEED,
         "reg_alpha": (0.0, Real(0.0, 1e6)),
         "reg_lambda": (0.0, Real(0.0, 1e6)),
@@ -365,27 +308,27 @@ REGRESSORS: dict[str, Params] = {
         "subsample_freq": (0, Whole(0, 1000)),
     },
     "xgboost.XGBRegressor": {
-        "colsample_bytree": (None, _or_none(SHARE)),
-        "gamma": (None, _or_none(Real(0.0, 1e6))),
-        "learning_rate": (None, _or_none(Real(0.0, 10.0, above=True))),
-        "max_depth": (None, _or_none(Whole(1, 18))),
-        "max_leaves": (None, _or_none(Whole(0, 4096))),
-        "min_child_weight": (None, _or_none(Real(0.0, 1e6))),
-        "n_estimators": (None, _or_none(Whole(1, 1000))),
-        "objective": ("reg:squarederror", _of("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")),
+        "colsample_bytree": (None, or_none(SHARE)),
+        "gamma": (None, or_none(Real(0.0, 1e6))),
+        "learning_rate": (None, or_none(Real(0.0, 10.0, above=True))),
+        "max_depth": (None, or_none(Whole(1, 18))),
+        "max_leaves": (None, or_none(Whole(0, 4096))),
+        "min_child_weight": (None, or_none(Real(0.0, 1e6))),
+        "n_estimators": (None, or_none(Whole(1, 1000))),
+        "objective": ("reg:squarederror", of("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")),
         "random_state": SEED,
-        "reg_alpha": (None, _or_none(Real(0.0, 1e6))),
-        "reg_lambda": (None, _or_none(Real(0.0, 1e6))),
-        "subsample": (None, _or_none(SHARE)),
+        "reg_alpha": (None, or_none(Real(0.0, 1e6))),
+        "reg_lambda": (None, or_none(Real(0.0, 1e6))),
+        "subsample": (None, or_none(SHARE)),
     },
 }
 
 SPLITTERS: dict[str, Params] = {
     "sklearn.model_selection.TimeSeriesSplit": {
         "gap": (0, Whole(0, 1_000_000)),
-        "max_train_size": (None, _or_none(Whole(1, 10_000_000))),
+        "max_train_size": (None, or_none(Whole(1, 10_000_000))),
         "n_splits": (5, Whole(2, 10)),
-        "test_size": (None, _or_none(Whole(1, 10_000_000))),
+        "test_size": (None, or_none(Whole(1, 10_000_000))),
     },
 }
 

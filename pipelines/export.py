@@ -95,6 +95,8 @@ def _member(estimator: Any) -> Value:
     kind = type(estimator)
     if kind.__module__.startswith("tpot.builtin_modules.") and kind.__name__ in TPOT_STRINGS:
         return TPOT_STRINGS[kind.__name__]
+    if kind.__name__ == "FunctionTransformer" and estimator.func is None and not estimator.validate:
+        return PASSTHROUGH  # a fitted union holds this in place of the word
     return _spec(estimator)
 
 

@@ -96,8 +96,9 @@ def _hyperparameter(name: str, values: Range) -> Any:
         return values
     if values.lo >= values.hi:
         return values.lo
-    kind = Integer if isinstance(values.lo, int) and isinstance(values.hi, int) else Float
-    return kind(name, (values.lo, values.hi), log=values.log)
+    if isinstance(values.lo, int) and isinstance(values.hi, int):
+        return Integer(name, (values.lo, values.hi), log=values.log)
+    return Float(name, (values.lo, values.hi), log=values.log)
 
 
 def _space(name: str, n_features: int, n_samples: int) -> Any:

@@ -93,29 +93,31 @@ class _Reader:
                 raise self.refuse(node, f"has a string of {len(text)} characters", f"use at most {MAX_STRING}")
             case ast.Constant(None | bool() | int() | float() | str() as literal):
                 return literal
-            case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)) if not isinstance(number, bool):
-                return -number
-            case ast.UnaryOp(ast.UAdd(), ast.Constant(int() | float() as number)) if not isinstance(number, bool):
-                return number
+            case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() as number)):
+                if isinstance(number, bool):
+                    raise self.refuse(node, f"puts a sign before {number}", "write a number")
+                return -number if isinstance(sign, ast.USub) else number
             case ast.Tuple(items) | ast.List(items):
                 return tuple(self.value(item) for item in items)
             case ast.Call():
                 return self.called(node)
-            case ast.Name(name) if name in self.values:
-                bound, _ = self.values[name]
-                if isinstance(bound, Call | tuple) and name in self.used:
-                    raise self.refuse(node, f"uses {name} twice", "write the value out where it is used")
-                self.used.add(name)
-                return bound
             case ast.Name() | ast.Attribute():
-                target = self.dotted(node) or ""
-                if target in FUNCTIONS:
-                    return Name(target)
-                shown = ast.unparse(node)[:60]
-                remedy = "call it" if target in _LEAVES else "import or assign it first"
-                raise self.refuse(node, f"refers to {shown}", remedy)
+                return self.reference(node)
             case _:
                 raise self.refuse(node, f"computes something ({type(node).__name__})", "write the value itself")
+
+    def reference(self, node: ast.Name | ast.Attribute) -> Value:
+        if isinstance(node, ast.Name) and node.id in self.values:
+            bound, _ = self.values[node.id]
+            if isinstance(bound, Call | tuple) and node.id in self.used:
+                raise self.refuse(node, f"uses {node.id} twice", "write the value out where it is used")
+            self.used.add(node.id)
+            return bound
+        target = self.dotted(node) or ""
+        if target in FUNCTIONS:
+            return Name(target)
+        remedy = "call it" if target in _LEAVES else "import or assign it first"
+        raise self.refuse(node, f"refers to {ast.unparse(node)[:60]}", remedy)
 
     def keywords(self, node: ast.Call) -> dict[str, Value]:
         given: dict[str, Value] = {}

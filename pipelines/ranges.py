@@ -63,13 +63,18 @@ def _kernel(p: int, _: int) -> dict[str, Range]:
 RANGES: Mapping[str, Callable[[int, int], Ranges]] = {
     "RobustScaler": lambda p, n: {"q_min": Span(0.1, 30.0), "q_max": Span(70.0, 99.9)},
     "SelectPercentile": lambda p, n: {"percentile": Span(min(100.0 / p, 99.0), 100.0)},
-    "RFE": lambda p, n: {"step": Span(0.2, 1.0)},
+    "RFE": lambda p, n: {"step": Span(0.2, 0.99)},
     "SelectFromModel": lambda p, n: {"threshold": Span(0.1 / p, 1.0 / p, log=True)},
     "KBinsDiscretizer": lambda p, n: {
         "encode": "onehot-dense",
         "n_bins": Span(3, max(3, min(32, MAX_COLUMNS // p))),
         "random_state": SEED,
         "strategy": OneOf(("uniform", "quantile", "kmeans")),
+    },
+    "FastICA": lambda p, n: {
+        "algorithm": OneOf(("parallel", "deflation")),
+        "n_components": Span(1, p),
+        "random_state": SEED,
     },
     "FeatureAgglomeration": lambda p, n: {
         "linkage": OneOf(("ward", "complete", "average")),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from pipelines import catalogue
 from pipelines.domains import Domain
+from pipelines.parameter_rules import REQUIRED, Required
 from pipelines.spec import MAX_DEPTH, PIPELINE, STEPS, UNION, Call, Name, Value
 from protocol.errors import RefusedError
 
@@ -58,9 +59,9 @@ def _entries() -> Mapping[str, Entry]:
     table = {}
     for role, targets in catalogue.TARGETS.items():
         for target, params in targets.items():
-            required = frozenset(name for name, (default, _) in params.items() if default is catalogue.REQUIRED)
+            required = frozenset(name for name, (default, _) in params.items() if default is REQUIRED)
             known = {
-                name: (None if isinstance(default, catalogue.Required) else default, domain)
+                name: (None if isinstance(default, Required) else default, domain)
                 for name, (default, domain) in params.items()
             }
             table[target] = Entry(target, role, known, catalogue.PINNED.get(target, {}), required)

@@ -25,6 +25,7 @@ WORDS = frozenset({"import", "from", "as", "None", "True", "False"})
 SIGNS = frozenset("()[],=.-+")
 KEYWORDS = frozenset(keyword.kwlist) - WORDS
 _OPEN, _CLOSE = frozenset("(["), frozenset(")]")
+_SILENT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT})
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=]")
 _NUMBER = re.compile(
     r"(0|[1-9][0-9]*|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|\.[0-9]+([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)\Z"
@@ -96,6 +97,28 @@ def _sign(token: tokenize.TokenInfo, before: tokenize.TokenInfo, name: str) -> N
         raise refuse(name, line, "takes an attribute of a value", "call a constructor instead of a method")
 
 
+def _literal(token: tokenize.TokenInfo, name: str) -> None:
+    text, line = token.string, token.start[0]
+    if token.type == tokenize.NUMBER and (len(text) > MAX_NUMBER or not _NUMBER.match(text)):
+        raise refuse(name, line, f"has the number {text[:40]}", "write a plain decimal number")
+    if token.type == tokenize.STRING and text[0] not in "'\"":
+        raise refuse(name, line, f"has the string {text[:20]}", "write it without a prefix")
+
+
+def _check(token: tokenize.TokenInfo, before: tokenize.TokenInfo, name: str) -> None:
+    match token.type:
+        case tokenize.NAME:
+            _word(token, name)
+        case tokenize.OP:
+            _sign(token, before, name)
+        case tokenize.NUMBER | tokenize.STRING:
+            _literal(token, name)
+        case tokenize.INDENT:
+            raise refuse(name, token.start[0], "is indented", "start every statement at the margin")
+        case kind if kind not in _SILENT:
+            raise refuse(name, token.start[0], f"holds {token.string[:20]!r}", "delete it")
+
+
 def guard(text: str, name: str) -> None:
     """Walk over the tokens and let only the subset's words and signs pass, within the bounds.
 
@@ -104,35 +127,19 @@ def guard(text: str, name: str) -> None:
     RefusedError
         Naming the line, the token and what to do.
     """
-    depth = dots = count = 0
+    depth = dots = 0
     before = tokenize.TokenInfo(tokenize.NEWLINE, "", (0, 0), (0, 0), "")
-    skipped = (tokenize.NL, tokenize.COMMENT, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT)
     try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            count += 1
-            line = token.start[0]
+        for count, token in enumerate(tokenize.generate_tokens(io.StringIO(text).readline)):
+            _check(token, before, name)
+            depth += (token.string in _OPEN) - (token.string in _CLOSE)
+            dots = dots + 1 if token.string == "." else dots if before.string == "." else 0
+            if depth > MAX_DEPTH or dots >= MAX_DOTS:
+                raise refuse(
+                    name, token.start[0], "nests too deeply", f"use at most {MAX_DEPTH} brackets in each other"
+                )
             if count > MAX_TOKENS:
-                raise refuse(name, line, f"has more than {MAX_TOKENS} tokens", "make the pipeline smaller")
-            match token.type:
-                case tokenize.NAME:
-                    _word(token, name)
-                    dots = dots if before.string == "." else 0
-                case tokenize.OP:
-                    _sign(token, before, name)
-                    depth += (token.string in _OPEN) - (token.string in _CLOSE)
-                    dots += token.string == "."
-                    if depth > MAX_DEPTH or dots >= MAX_DOTS:
-                        raise refuse(name, line, "nests too deeply", f"use at most {MAX_DEPTH} brackets in each other")
-                case tokenize.NUMBER:
-                    if len(token.string) > MAX_NUMBER or not _NUMBER.match(token.string):
-                        raise refuse(name, line, f"has the number {token.string[:40]}", "write a plain decimal number")
-                case tokenize.STRING:
-                    if token.string[0] not in "'\"":
-                        raise refuse(name, line, f"has the string {token.string[:20]}", "write it without a prefix")
-                case tokenize.INDENT:
-                    raise refuse(name, line, "is indented", "start every statement at the margin")
-                case kind if kind not in skipped:
-                    raise refuse(name, line, f"holds {token.string[:20]!r}", "delete it")
+                raise refuse(name, token.start[0], f"has over {MAX_TOKENS} tokens", "make the pipeline smaller")
             if token.type not in (tokenize.NL, tokenize.COMMENT):
                 before = token
     except (tokenize.TokenError, SyntaxError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from types import ModuleType
 
 _LOCK = threading.Lock()
@@ -26,7 +27,9 @@ def load_tpot() -> ModuleType:
             before = sys.modules.get("update_checker")
             sys.modules["update_checker"] = stub
             try:
-                import tpot  # noqa: F401  # heavy, and only while the stub is in place
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # its dependency stopit
+                    import tpot  # noqa: F401  # heavy, and only while the stub is in place
             finally:
                 if before is None:
                     del sys.modules["update_checker"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.bars import DAY_US, bars_from
+from data.bars import DAY_US, bars_from, holes_of
 from data.feature_sets import FEATURE_SETS, feature_set
 from data.features import CLIP, SIGMA_BARS, compute_features, window_sum
 from data.synthetic import synthetic
@@ -156,6 +156,13 @@ def test_a_set_leaves_out_what_the_series_cannot_give(type_, n_symbols, interval
     assert not np.isnan(features.values[:, -1]).any()
 
 
+@pytest.mark.parametrize("n_bars", [1, 2, 5, 168, 169])
+def test_short_series_are_known_from_their_169th_bar_on(n_bars):
+    _, features = features_of(synthetic("noise", n_symbols=6, n_bars=n_bars))
+    known = ~np.isnan(features.values[:-3]).any(axis=0)
+    assert known.tolist() == 6 * [t >= SIGMA_BARS for t in range(n_bars)]
+
+
 def test_a_missing_bar_empties_exactly_the_windows_that_hold_it():
     table = synthetic("noise", n_symbols=2, n_bars=500, type_="close-1h")
     hole = 250
@@ -176,6 +183,13 @@ def test_a_hole_in_the_whole_grid_breaks_a_market_that_trades_around_the_clock(h
     bars, features = features_of(table, ("close",))
     known = ~np.isnan(features.sigma[bars.symbol == 0])
     assert known.tolist() == [False] * 168 + [True] * 132 + [not broken] * 168 + [True] * 32
+
+
+@given(st.integers(0, 40), st.lists(st.sampled_from([1, 1, 1, 2, 8]), max_size=60), st.integers(1, 100))
+def test_holes_are_found_by_looking_back_only(weekdays, steps, n):
+    days = np.busday_offset("1990-01-01", np.arange(weekdays + 1), roll="forward").astype(np.int64)
+    grid = np.concatenate([days, days[-1] + np.cumsum(steps, dtype=np.int64)]) * DAY_US  # later around the clock
+    assert holes_of(grid[:n], DAY_US).tolist() == holes_of(grid, DAY_US)[:n].tolist()
 
 
 @pytest.mark.parametrize(("closed_days", "broken"), [(7, False), (8, True), (900, True)])

@@ -212,6 +212,12 @@ def test_answers_that_never_agree_are_refused() -> None:
         pager.page(0, 3000 * HOUR)
 
 
+def test_an_answer_that_offers_less_confirms_no_hole() -> None:
+    full = [row(hour) for hour in range(6)]
+    answers = iter([full[:2] + full[4:], [], full[:1], full])
+    assert len(make_pager(lambda since: next(answers)).page(0, 6 * HOUR).bars) == 6
+
+
 def test_only_old_rows_about_the_newest_bars_mean_that_there_are_none() -> None:
     assert make_pager(lambda since: [row(4)]).page(5 * HOUR, 9 * HOUR).bars == ()
     with pytest.raises(DataError, match="stale page"):
@@ -439,7 +445,9 @@ def test_a_stored_series_needs_no_since_and_grows_to_both_sides(bench: Bench, re
     intake = Intake(Wish(bench.symbol, to=bench.uri), bench.exchange())
     assert intake.run(lambda line: None, lambda series: None) is None
     assert bench.stored() == bench.truth(1200)
-    assert bench.run(2300)["root"] == reference["binance"]
+    result = bench.run(2300)
+    assert result["root"] == reference["binance"]
+    assert (result["series"][0]["first"], result["series"][0]["gaps"]) == (bench.ago(2300), [])
 
 
 def test_older_bars_come_chunk_by_chunk_from_the_stored_ones_backward(bench: Bench, reference: dict[str, str]) -> None:

@@ -20,6 +20,10 @@ def skill(panel, forecast):
     return day_scores(forecast, panel.target, panel.time, panel.symbol).mean
 
 
+def s_of(z):
+    return np.where(np.abs(z) > THRESHOLD, np.sign(z), -np.sign(z))
+
+
 def z_of(panel):
     return panel.features[:, panel.feature_names.index("ret_1")]
 
@@ -30,8 +34,7 @@ def test_the_signal_is_worth_its_strength_to_who_knows_it(type_, horizon):
     linear = panel_of("linear", type_, horizon, strength=0.3)
     assert 0.2 < skill(linear, -z_of(linear)) < 0.4
     other = panel_of("nonlinear", type_, horizon, strength=0.3)
-    z = z_of(other)
-    assert 0.2 < skill(other, np.where(np.abs(z) > THRESHOLD, z, -z)) < 0.4
+    assert 0.2 < skill(other, s_of(z_of(other))) < 0.4
 
 
 def test_the_nonlinear_signal_shows_no_line_and_noise_shows_nothing():
@@ -40,7 +43,7 @@ def test_the_nonlinear_signal_shows_no_line_and_noise_shows_nothing():
     for panel in (other, noise):
         correlations = [np.corrcoef(column, panel.target)[0, 1] for column in panel.features.T]
         assert np.abs(correlations).max() < 4 * standard_error
-    assert abs(skill(noise, np.where(np.abs(z_of(noise)) > THRESHOLD, z_of(noise), -z_of(noise)))) < 0.02
+    assert abs(skill(noise, s_of(z_of(noise)))) < 0.02
 
 
 def test_nothing_pays_in_the_bar_that_is_needed_to_act():

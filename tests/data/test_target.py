@@ -1,5 +1,7 @@
 """The target: its formula, its reach, and the label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -54,6 +56,16 @@ def test_no_target_spans_a_missing_bar(bar, horizon):
     time = (bars.time[:59] - bars.time[0]) // HOUR_US
     known = [t for t in time if t + 1 + horizon < 60 and not t <= bar <= t + 1 + horizon]
     assert time[~np.isnan(u[:59])].tolist() == known
+
+
+@given(st.integers(1, 59), st.integers(1, 20))
+def test_no_target_spans_a_hole_in_the_grid(bar, horizon):
+    bars = bars_of(np.exp(np.sin(np.arange(60)) / 10))
+    late = bars.position >= bar
+    bars = replace(bars, time=bars.time + late * DAY_US, hole=np.arange(60) == bar)
+    u = forward_target(bars, np.full(120, 0.1), horizon)[:60]
+    known = [t for t in range(60) if t + 1 + horizon < 60 and not t < bar <= t + 1 + horizon]
+    assert np.flatnonzero(~np.isnan(u)).tolist() == known
 
 
 def test_without_movement_there_is_no_target():

@@ -102,6 +102,12 @@ def test_scores_ignore_the_unit_of_the_forecast_and_lie_within_one(seed, n_symbo
     assert (np.abs(one) <= 1).all()
 
 
+@given(st.floats(-5, 5), st.integers(1, 60), SEEDS)
+def test_a_constant_target_gives_exactly_zero(constant, n, seed):
+    p = np.random.default_rng(seed).normal(size=n)
+    assert cross_section_corr(p, np.full(n, constant), np.zeros(n, int)).tolist() == [0.0]
+
+
 def test_a_perfect_forecast_scores_near_one_and_its_negative_the_opposite():
     rng = np.random.default_rng(0)
     time, symbol = np.repeat(np.arange(48) * HOUR_US, 30), np.tile(np.arange(30), 48)
