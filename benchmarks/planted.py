@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["noise", "linear", "nonlinear"], choices=["noise", "linear", "nonlinear"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--evaluations", type=int, default=60)
-    parser.add_argument("--bars", type=int, default=2500)
-    parser.add_argument("--strength", type=float, default=0.1)
+    parser.add_argument("--bars", type=int, default=5000)
+    parser.add_argument("--strength", type=float, default=0.2)
     parser.add_argument("--space", default="linear-light")
     arguments = parser.parse_args()
     for kind in arguments.kinds:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -31,29 +32,41 @@ from data.manifest import (
 )
 from data.root import Leaves, leaf_lines, leaves_of, root_of
 from data.rules import RULES, Findings, row_findings, series_name
-from data.runs import Ints, codes, floats, micros, series_runs
+from data.runs import Ints, Run, codes, floats, micros, series_runs
 from data.scan import distinct, scan
 from data.schema import KEYS, conform, data_columns, schema_of, sort_rows
 from protocol.errors import DataError
 
-ROW_GROUP = 65_536
+ROW_GROUP = 65_536  # rows at most
+ROW_GROUP_LEAST = 16_384  # rows, but for the last one; a quarter of the rows is read for one of many short series
 ATTEMPTS = 20
 
 Parts = dict[tuple[str, str], pa.Table]  # (type, period) -> rows
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Return `table` as the bytes of one Parquet file in the storage format of the specification."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata(None),
-        sink,
-        compression="zstd",
-        compression_level=9,
-        use_dictionary=list(KEYS[1:]),
-        row_group_size=ROW_GROUP,
-    )
+    """Return sorted rows as the bytes of one Parquet file in the storage format of the specification."""
+    sink, plain = pa.BufferOutputStream(), table.replace_schema_metadata(None)
+    options = {"compression": "zstd", "compression_level": 9, "use_dictionary": list(KEYS[1:])}
+    with pq.ParquetWriter(sink, plain.schema, **options) as writer:
+        for start, stop in pairwise(_group_edges(series_runs(plain))):
+            writer.write_table(plain.slice(start, stop - start), row_group_size=ROW_GROUP)
     return bytes(sink.getvalue())
+
+
+def _group_edges(runs: list[Run]) -> list[int]:
+    """Return the rows at which row groups begin, and the end.
+
+    Reading one series costs the row groups it lies in. So a group ends with a series once it has ``ROW_GROUP_LEAST``
+    rows, and a series is torn only where it is longer than a group.
+    """
+    edges = [0]
+    for run in runs:
+        while run.stop - edges[-1] > ROW_GROUP:
+            edges.append(run.start if run.start > edges[-1] else edges[-1] + ROW_GROUP)
+        if run.stop - edges[-1] >= ROW_GROUP_LEAST:
+            edges.append(run.stop)
+    return edges if not runs or edges[-1] == runs[-1].stop else [*edges, runs[-1].stop]
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def _shown(dataset: Dataset) -> str:
     keys = dataset.read_keys()
     times, series = times_of(keys), summaries(keys)
     calendars = calendars_of(times)
-    first, last = min(int(t[0]) for t in times.values()), max(int(t[-1]) for t in times.values())
+    first = min((int(known[0]) for known in times.values()), default=0)
+    last = max((int(known[-1]) for known in times.values()), default=0)
     rows = [("type", "broker", "symbol", "sector", "rows", "first", "last", "gaps", "missing", "coverage")]
     for one in series:
         key = (one.type, one.broker, one.symbol)

@@ -89,8 +89,7 @@ class Dataset:
         files = storage.files()
         if "HEAD" in files:
             raise DataError(f"{storage.uri} has no version {wanted}; see manifests/ there for those it has")
-        single = len(files) == 1 and storage.uri.endswith(f"/{files[0]}")
-        names = [path for path in files if single or (path.endswith(".parquet") and not is_versioned(path))]
+        names = [path for path in files if storage.single or (path.endswith(".parquet") and not is_versioned(path))]
         bare = [entry_of_path(path) for path in names]
         if not bare:
             found = (
@@ -112,6 +111,8 @@ class Dataset:
             `uri` holds Parquet files without manifests, or a file.
         """
         storage = storage_at(uri)
+        if storage.single:
+            raise DataError(f"{storage.uri} is a file; name a folder or s3://bucket/path to append to")
         if storage.head()[0] is not None:
             return cls.open(uri)
         if any(path.endswith(".parquet") and not is_versioned(path) for path in storage.files()):

@@ -26,6 +26,7 @@ class Storage(Protocol):
     """A place for files named by ``/``-separated paths relative to `uri`."""
 
     uri: str
+    single: bool  # one file rather than a place for files
 
     def read(self, path: str) -> bytes | None:
         """Return the bytes of `path`, None when there is no such file."""
@@ -100,8 +101,8 @@ class LocalStorage:
     def __init__(self, path: str) -> None:
         place = Path(path).expanduser().absolute()
         self.uri = str(place)
-        self._single = place.name if place.is_file() else None
-        self._folder = place.parent if self._single else place
+        self.single = place.is_file()
+        self._folder = place.parent if self.single else place
 
     def read(self, path: str) -> bytes | None:
         """Return the bytes of `path`, None when there is no such file."""
@@ -118,8 +119,8 @@ class LocalStorage:
 
     def files(self) -> list[str]:
         """Return the paths of all files that are not hidden, sorted."""
-        if self._single:
-            return [self._single]
+        if self.single:
+            return [self.uri.rpartition("/")[2]]
         try:
             found = [entry.relative_to(self._folder) for entry in self._folder.rglob("*") if entry.is_file()]
         except OSError as error:
@@ -128,7 +129,7 @@ class LocalStorage:
 
     def head(self) -> tuple[str | None, str | None]:
         """Return the root in ``HEAD`` and the file's content as its tag."""
-        content = None if self._single else self.read(HEAD)
+        content = None if self.single else self.read(HEAD)
         return (None, None) if content is None else (_root_in(content, self.uri), hashlib.sha256(content).hexdigest())
 
     def move_head(self, root: str, tag: str | None) -> bool:
@@ -161,6 +162,8 @@ class LocalStorage:
 
 class S3Storage:
     """A prefix of an S3 bucket: pyarrow moves the data, boto3 only ``HEAD`` (pyarrow has no conditional put)."""
+
+    single = False
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")

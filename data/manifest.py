@@ -88,7 +88,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             FileEntry(**{**{k: v for k, v in entry.items() if k in names}, "columns": tuple(entry["columns"])})
             for entry in raw["files"]
         ]
-        strange = [e for e in files if vocabulary_problem("type", e.type) or vocabulary_problem("broker", e.broker)]
+        strange = [e for e in files if not (_valid("type", e.type) and _valid("broker", e.broker))]
         if strange:
             raise DataError(
                 f"{where}: type {strange[0].type!r} or broker {strange[0].broker!r} is outside the vocabulary"
@@ -112,6 +112,10 @@ def data_path(type_: str, broker: str, period: str, sha256: str) -> str:
 def is_versioned(path: str) -> bool:
     """Return whether `path` is a name that :func:`data_path` gives, so that only a manifest can vouch for it."""
     return _VERSIONED.fullmatch(path) is not None
+
+
+def _valid(column: str, word: object) -> bool:
+    return isinstance(word, str) and vocabulary_problem(column, word) is None
 
 
 def entry_of_path(path: str) -> FileEntry:

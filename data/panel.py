@@ -182,8 +182,10 @@ def load_panel(uri: str, root: str | None, topic: Topic, cache: Path | None = No
 
 def _read(dataset: Dataset, topic: Topic) -> pa.Table:
     table = dataset.read(type=topic.type, broker=topic.broker, sectors=topic.sectors, symbols=topic.symbols)
-    if len(table["symbol"].unique()) < len(topic.symbols):  # an unknown one: let panel_from see the names it may mean
-        return dataset.read(type=topic.type, broker=topic.broker, sectors=topic.sectors, columns=["close"])
+    wanted = (("sector", topic.sectors), ("symbol", topic.symbols))
+    if any(len(table[column].unique()) < len(names) for column, names in wanted):
+        # Some name is unknown: let panel_from see those it may mean.
+        return dataset.read(type=topic.type, broker=topic.broker, columns=["close"])
     return table
 
 
@@ -203,28 +205,28 @@ def _stored(cache: Path, key: str, topic: Topic) -> Panel | None:
 
 
 def _rows_of(table: pa.Table, topic: Topic) -> pa.Table:
-    mask = pc.and_(pc.equal(table["type"], topic.type), pc.equal(table["broker"], topic.broker))
-    if topic.sectors:
-        mask = pc.and_(mask, pc.is_in(table["sector"], pa.array(topic.sectors, table["sector"].type)))
-    table = table.filter(mask)
-    if topic.symbols:
-        there = table["symbol"].unique().to_pylist()
-        unknown = [name for name in topic.symbols if name not in there]
+    table = table.filter(pc.and_(pc.equal(table["type"], topic.type), pc.equal(table["broker"], topic.broker)))
+    for column, names in (("sector", topic.sectors), ("symbol", topic.symbols)):
+        if not names:
+            continue
+        there = table[column].unique().to_pylist()
+        unknown = [name for name in names if name not in there]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], there, 3, 0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(there)} others"
             raise DataError(
-                f"topic {topic.name!r}: no rows of {', '.join(unknown)} in {topic.type}, {topic.broker}"
-                f"{', ' + '+'.join(topic.sectors) if topic.sectors else ''}; {hint}"
+                f"topic {topic.name!r}: no rows of {column} {', '.join(unknown)} in {topic.type}, {topic.broker}"
+                f"{_near(unknown[0], there)}; `ltdata show` lists what there is"
             )
-        table = table.filter(pc.is_in(table["symbol"], pa.array(topic.symbols, table["symbol"].type)))
+        table = table.filter(pc.is_in(table[column], pa.array(names, table[column].type)))
     if not table.num_rows:
-        sector = f", sector {' or '.join(topic.sectors)}" if topic.sectors else ""
         raise DataError(
-            f"topic {topic.name!r}: no rows of type {topic.type}, broker {topic.broker}{sector}; "
-            "`ltdata show` lists what there is"
+            f"topic {topic.name!r}: no rows of type {topic.type}, broker {topic.broker}; `ltdata show` lists what there is"
         )
     return table
+
+
+def _near(name: str, there: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, there, 3, 0.4)
+    return f"; did you mean {' or '.join(near)}?" if near else f" (there are {len(there)} others)"
 
 
 def _check_own(table: pa.Table, own: Sequence[str]) -> None:

@@ -18,6 +18,8 @@ from protocol.errors import ClusterError, ConfigError, UsageError
 ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})\Z")
 #: How long a listener may take for the first bytes of its greeting, seconds: a Dask scheduler greets at once.
 GREETING_S = 5.0
+#: How long a client that failed to connect may take to close, seconds.
+CLOSE_S = 2.0
 
 
 def dask() -> Any:
@@ -121,13 +123,20 @@ def _probe(address: str, security: Any, timeout: float) -> None:
 def _connect(address: str, security: Any, timeout: float) -> Any:
     kind = dask().distributed.Client
     client = kind.__new__(kind)  # in two steps, so that a client that fails half-way can be closed
+
+    def start(**options: Any) -> None:
+        client._loop_runner.start()
+        client.sync(client._start, callback_timeout=timeout, **options)
+
+    client.start = start  # the client's own waits for ever for a peer that falls silent in the middle of a message
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: _check_versions decides
             client.__init__(address, timeout=timeout, security=security, set_as_default=False)
     except Exception as error:
         with contextlib.suppress(Exception):  # the first error is the one to tell
-            client.close(timeout=timeout)
+            client.close(timeout=CLOSE_S)
+        with contextlib.suppress(Exception):
             client._loop_runner.stop()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ClusterError(f"the scheduler at {address} did not accept us within {timeout:g} s: {reason}") from error

@@ -71,7 +71,7 @@ class PrefixCache:
         for length in range(len(steps), 0, -1):
             path = self._path(scope, steps[:length])
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     train, test = stored["train"], stored["test"]
                 os.utime(path)
             except _DAMAGED:

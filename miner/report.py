@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from data.panel import Panel
 from data.splits import Fold, Split, walk_forward
@@ -23,8 +25,10 @@ from protocol.errors import ClusterError
 from protocol.scores import PANEL_MIN, DayScores
 from protocol.statistics import DeflatedSharpe, deflated_sharpe, hac_mean
 
-#: Evidence below these bounds is called noise: standard errors from zero on the last slice, probability of the deflated Sharpe.
-MIN_T = 2.0
+#: A winner is called a signal at SURE_Z deviations above zero on the last slice, unseen by the search, or at MIN_Z when
+#: the deflated Sharpe of its search is as probable as MIN_DSR. Everything else is called noise.
+SURE_Z = 3.0
+MIN_Z = 2.0
 MIN_DSR = 0.95
 FINAL_CAP_S = 600.0
 DAY_US = 86_400_000_000
@@ -63,6 +67,13 @@ class Line:
         """Held-out mean in standard errors; 0 when there is no deviation."""
         return self.held_out / self.held_out_se if self.held_out_se > 0 else 0.0
 
+    @property
+    def z(self) -> float:
+        """The same as a normal quantile: few days make a Student t of few degrees of freedom, whose tails are heavy."""
+        days = int(np.count_nonzero(self.days.day >= self.held_out_from))
+        size = float(norm.isf(student_t.sf(abs(self.t), max(1, days - 1))))
+        return math.copysign(size, self.t)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -84,9 +95,9 @@ class Report:
             f"held-out score {self.winner.held_out:+.4f} ± {self.winner.held_out_se:.4f} (t = {self.winner.t:.1f}), "
             f"deflated Sharpe probability {self.dsr:.2f} after {self.candidates} candidates"
         )
-        if self.winner.t >= MIN_T and self.dsr >= MIN_DSR:
+        if self.winner.z >= SURE_Z or (self.winner.z >= MIN_Z and self.dsr >= MIN_DSR):
             return f"signal: {evidence}"
-        if self.winner.t <= -MIN_T:
+        if self.winner.z <= -SURE_Z:
             return f"no signal: the winner of the search loses on the last slice; {evidence}"
         return f"within noise of zero: {evidence}"
 

@@ -31,10 +31,9 @@ def _rows(name: str, given: Given, rows: int) -> Iterator[str]:
     sampled = given.get("max_samples")
     if sampled is not None and not given.get("bootstrap", True) and name != "BaggingRegressor":
         yield "max_samples without bootstrap"
-    for count in ("max_samples", "n_neighbors"):
-        wanted = given.get(count)
-        if isinstance(wanted, int) and wanted > rows:
-            yield f"{count}={wanted} of {rows} rows"
+    neighbours = given.get("n_neighbors")
+    if isinstance(neighbours, int) and neighbours > rows:
+        yield f"n_neighbors={neighbours} of {rows} rows"
 
 
 def _settings(name: str, given: Given, most: int) -> Iterator[str]:

@@ -60,8 +60,9 @@ def _percentile(spec: Call, shape: Shape, _: list[str]) -> Shape:
     share = _number(spec, "percentile") / 100.0
     if share >= 1.0:
         return shape
-    most = max(shape.most - 1 - math.floor((1.0 - share) * (shape.most - 1) - 1e-9), int(share * shape.most + 1e-9))
-    return _selected(shape, 0, min(most, shape.most))
+    below = math.floor(max(0.0, (1.0 - share) * (shape.most - 1) - 1e-9))  # numpy.percentile, rounding in our disfavour
+    most = max(shape.most - 1 - below, int(share * shape.most + 1e-9)) if share > 0.0 else 0
+    return _selected(shape, 0, most)
 
 
 def _best(spec: Call, shape: Shape, _: list[str]) -> Shape:
@@ -83,13 +84,6 @@ def _rfe(spec: Call, shape: Shape, found: list[str]) -> Shape:
         found.append("RFE halves a single column to none")
     if isinstance(wanted, int):
         return _selected(shape, min(wanted, shape.least), min(wanted, shape.most))
-    return _selected(shape, 0)
-
-
-def _from_model(spec: Call, shape: Shape, found: list[str]) -> Shape:
-    most = _setting(spec, "max_features")
-    if isinstance(most, int) and most > shape.most:
-        found.append(f"SelectFromModel: max_features={most} of {shape.most} columns")
     return _selected(shape, 0)
 
 
@@ -189,7 +183,7 @@ STEP: Mapping[str, Step] = {
     "SelectFdr": _any_selector,
     "VarianceThreshold": _variance,
     "RFE": _rfe,
-    "SelectFromModel": _from_model,
+    "SelectFromModel": _any_selector,
     "FeatureAgglomeration": _agglomeration,
     "PCA": _pca,
     "FastICA": _ica,

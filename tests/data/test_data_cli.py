@@ -45,6 +45,12 @@ def test_show(place: str) -> None:
     assert (picture[0], picture[8], picture[-1]) == ("█", " ", "█")
 
 
+def test_show_nothing(tmp_path: Path) -> None:
+    pq.write_table(hourly().slice(0, 0), tmp_path / "x.parquet")
+    assert run_json("show", tmp_path / "x.parquet")["series"] == []
+    assert "0 rows, 0 series" in run("show", tmp_path / "x.parquet").stdout
+
+
 def test_show_another_version(place: str) -> None:
     first = Dataset.open(place).root
     Dataset.open(place).append(hourly("ETH/USDT"))
@@ -151,6 +157,7 @@ def test_import_with_every_choice(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (["show", "nowhere"], 3, "no dataset there"),
+        (["sample", "--out", "/dev/null/x"], 3, "cannot"),
         (["check", "nowhere"], 3, "no dataset there"),
         (["root", "s3://bucket"], 3, "s3://bucket/path"),
         (["import", "a.csv", "--to", "d", *IMPORT], 3, "No such file"),

@@ -127,6 +127,12 @@ def test_only_a_versioned_dataset_grows(anywhere: Dataset) -> None:
         assert anywhere.append(hourly(start=START + 1000 * HOUR)).read().num_rows == 3 * 48 + 48
 
 
+def test_a_file_is_no_place_to_append(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(DataError, match="is a file; name a folder"):
+        Dataset.create(str(tmp_path / "a.csv"))
+
+
 def test_opening_a_bare_file_reads_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "one.parquet").write_bytes(b"not Parquet at all")
     dataset = Dataset.open(str(tmp_path / "one.parquet"))
@@ -154,23 +160,47 @@ def test_files_are_named_by_content_and_stored_plainly(dataset: Dataset) -> None
     assert hashlib.sha256(leaves).hexdigest() == dataset.root
 
 
-def test_row_groups(tmp_path: Path) -> None:
-    dataset = Dataset.create(str(tmp_path)).append(hourly(n=70_000, start=0))
-    counts = {entry.period: pq.ParquetFile(tmp_path / entry.path).metadata.num_row_groups for entry in dataset.entries}
-    assert len(counts) == 8
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([7_000] * 10, [21_000, 21_000, 21_000, 7_000]),
+        ([70_000], [65_536, 4_464]),
+        ([10_000, 60_000], [10_000, 60_000]),
+        ([16_384, 65_536, 1], [16_384, 65_536, 1]),
+    ],
+)
+def test_row_groups(tmp_path: Path, lengths: list[int], groups: list[int]) -> None:
+    """At most 64k rows; series stay together."""
     daily = table_from(
         {
-            "datetime": np.repeat(np.arange(7_000), 10) * 24 * HOUR,
+            "datetime": np.concatenate([np.arange(length) for length in lengths]) * 10**6,
             "sector": "s",
             "broker": "b",
-            "symbol": [f"S{n}" for n in range(10)] * 7_000,
-            "close": np.ones(70_000),
+            "symbol": np.repeat([f"S{number}" for number in range(len(lengths))], lengths),
+            "close": np.ones(sum(lengths)),
         },
-        "close-1d",
+        "close-1s",
     )
-    (entry,) = Dataset.create(str(tmp_path / "daily")).append(daily).entries
-    assert entry.period == "all"
-    assert pq.ParquetFile(tmp_path / "daily" / entry.path).metadata.num_row_groups == 2
+    (entry,) = Dataset.create(str(tmp_path)).append(daily).entries
+    footer = pq.ParquetFile(tmp_path / entry.path).metadata
+    assert [footer.row_group(at).num_rows for at in range(footer.num_row_groups)] == groups
+
+
+@pytest.mark.parametrize(
+    ("type_", "step", "periods"),
+    [
+        ("close-1h", 24, ["2022", "2023"]),
+        ("close-1d", 24, ["all"]),
+        ("close-1m", 24, ["2022-12", "2023-01"]),
+        ("trades", 24, ["2022-12", "2023-01"]),
+    ],
+)
+def test_periods(tmp_path: Path, type_: str, step: int, periods: list[str]) -> None:
+    rows = {"datetime": YEAR_END + step * HOUR * np.arange(3), "sector": "s", "broker": "b", "symbol": "S"}
+    values = {"price": [1.0] * 3, "volume": [1.0] * 3} if type_ == "trades" else {"close": [1.0] * 3}
+    dataset = Dataset.create(str(tmp_path)).append(table_from(rows | values, type_))
+    assert [entry.period for entry in dataset.entries] == periods
+    assert dataset.read().num_rows == 3
 
 
 def test_a_version_never_changes(dataset: Dataset) -> None:

@@ -119,8 +119,8 @@ def test_small_cross_sections_of_a_panel_are_dropped():
     [
         ({"type": "trades"}, table_of(), "type 'trades' has no regular closes"),
         ({"broker": "elsewhere"}, table_of(), "no rows of type close-1h, broker elsewhere; `ltdata show`"),
-        ({"sectors": ("tech",)}, table_of(), "no rows of type close-1h, broker synthetic, sector tech"),
-        ({"symbols": ("S00", "S001")}, table_of(), "no rows of S00 in close-1h, synthetic; did you mean S00"),
+        ({"sectors": ("tech",)}, table_of(), "no rows of sector tech in close-1h, synthetic"),
+        ({"symbols": ("S00", "S001")}, table_of(), "no rows of symbol S00 in close-1h, synthetic; did you mean S00"),
         ({}, table_of(n_bars=160), r"none of 960 rows is usable \(960 warm-up\); features need 169 unbroken"),
         ({"horizon": 200}, table_of(), r"\(1008 warm-up, 792 no target\).*the target 201 more"),
         ({}, table_of(mine=np.full(1800, np.nan)), "column 'mine' is null in 100% of 1800 rows"),
@@ -175,7 +175,7 @@ def test_a_panel_comes_from_the_cache_read_only_and_without_the_dataset(stored, 
 
 
 def test_unknown_symbols_of_a_dataset_are_named_with_near_ones(stored):
-    with pytest.raises(DataError, match=r"no rows of S09 in .*did you mean S00"):
+    with pytest.raises(DataError, match=r"no rows of symbol S09 in .*did you mean S00"):
         load_panel(stored[0], None, replace(TOPIC, symbols=("S001", "S09")))
 
 

@@ -8,13 +8,12 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def test_the_setting_names_the_default() -> None:
     settings = Settings(cluster="tls://host:8786")
     assert parse_cluster("default", settings) == "tls://host:8786"
     assert parse_cluster(None, settings) == "pool"
-    with pytest.raises(UsageError, match="^setting cluster = 'nowhere'"):
+    with pytest.raises(UsageError, match="setting cluster = 'nowhere'"):
         parse_cluster("default", Settings(cluster="nowhere"))
 
 
@@ -103,11 +102,13 @@ def listening(answer: Callable[[socket.socket], None], family: int = socket.AF_I
                     kept.append(connection)
                     answer(connection)
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
     for connection in kept:
         connection.close()
 
@@ -198,12 +199,14 @@ def test_a_web_server() -> None:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        assert "does not greet as a Dask scheduler" in refused(f"tcp://127.0.0.1:{server.server_port}")
-        server.shutdown()
-        thread.join()
+        try:
+            assert "does not greet as a Dask scheduler" in refused(f"tcp://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 # ---- versions ----------------------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ REFUSED = [
     (START + "exported_pipeline = Ridge(alpha=1e999)\n", 3, "alpha is inf", ""),
     (START + "exported_pipeline = Ridge(solver='" + "x" * 300 + "')\n", 3, "string of 300 characters", ""),
     (START + "exported_pipeline = Ridge(alpha=-True)\n", 3, "sign", ""),
-    ("x = (\n", 2, "is not Python", "close brackets"),
+    ("x = (\n", None, "is not Python", "close brackets"),
     ("x = '\n", 1, "", ""),
     ("x = = 1\n", 1, "is not Python", ""),
     ("  x = 1\n", 1, "indented", "margin"),
