@@ -16,7 +16,7 @@ from miner.config import RunConfig
 from protocol.errors import UsageError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)\Z")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)\Z", re.ASCII)
 #: Libraries whose version can change what a search finds.
 DECIDING_LIBRARIES = ("longtail", "tpot", "ConfigSpace", "scikit-learn", "numpy", "scipy", "lightgbm")
 

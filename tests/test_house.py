@@ -215,7 +215,7 @@ def test_every_page_is_in_the_index() -> None:
 #: Absolute paths of somebody's machine, package registries, names that only resolve inside somebody's network.
 FOREIGN = re.compile(
     r"(?<![\w.~}$)])/(?:home|root|work|Users|mnt)/\w"
-    r"|https?://[^\s\"'<>]*(?:pypi\.org/simple|pythonhosted|artifact|registry|/simple\b)"
+    r"|https?://[^\s\"'<>]*(?:pypi|pythonhosted|artifact|registry|/simple\b)"
     r"|--(?:extra-)?index-url\s|--find-links\s"
     r"|\b[a-z0-9-]+\.(?:internal|corp|lan)\b"
 )
