@@ -25,6 +25,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.evolution_sides import panel_of
+from benchmarks.process_cpu import CpuClock
 from data.dataset import Dataset
 from infra.forkclient import SINGLE_THREADED
 from infra.home import find_home
@@ -32,9 +34,6 @@ from miner.config import RunConfig
 from miner.evaluation import cpu_seconds, predict_fold, score_rows
 from miner.preparation import dataset_uri, find_topic
 from pipelines.spec import from_canonical
-
-from benchmarks.evolution_sides import panel_of
-from benchmarks.process_cpu import CpuClock
 
 
 def run_side(request: dict[str, Any]) -> tuple[dict[str, Any], CpuClock]:
@@ -61,7 +60,9 @@ def bare_cpu(arguments: tuple[str, dict[str, Any], str]) -> float:
     before = cpu_seconds()
     try:
         for fold in split.folds:
-            score_rows(panel, fold.test, predict_fold(from_canonical(text), panel, fold, max_train_rows=config.max_train_rows))
+            score_rows(
+                panel, fold.test, predict_fold(from_canonical(text), panel, fold, max_train_rows=config.max_train_rows)
+            )
     except Exception:
         return 0.0
     return cpu_seconds() - before

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.process_cpu import CpuClock
 from data.panel import Panel, load_panel
 from data.splits import Split, thin, walk_forward
 from infra.cluster import open_executor
@@ -32,8 +33,6 @@ from pipelines.export import from_estimator
 from pipelines.spaces import search_space
 from pipelines.spec import canonical_text
 from protocol.errors import RefusedError
-
-from benchmarks.process_cpu import CpuClock
 
 
 def own_cpu() -> float:
@@ -88,9 +87,7 @@ def run_stock(config: RunConfig, cache: Path, minutes: float, cap_s: float) -> d
     space = search_space(config.space, n_features=panel.features.shape[1], n_samples=smallest)
     import tpot
 
-    folds = [
-        (thin(panel.time, fold.train, config.max_train_rows), np.arange(*fold.test)) for fold in split.folds
-    ]
+    folds = [(thin(panel.time, fold.train, config.max_train_rows), np.arange(*fold.test)) for fold in split.folds]
     last = split.folds[-1].test[1]
     estimator = tpot.TPOTEstimator(
         search_space=space,
@@ -127,7 +124,9 @@ def run_stock(config: RunConfig, cache: Path, minutes: float, cap_s: float) -> d
             text = canonical_text(from_estimator(row["Individual"].export_pipeline()))
         except RefusedError:
             text = None
-        found.append({"at": float(row["Completed Timestamp"]) if score is not None else None, "score": score, "text": text})
+        found.append(
+            {"at": float(row["Completed Timestamp"]) if score is not None else None, "score": score, "text": text}
+        )
     sizes = [len(cloudpickle.dumps(row["Individual"])) for _, row in table.head(20).iterrows()]
     return {
         "found": found,
@@ -156,9 +155,7 @@ def run_ours(config: RunConfig, cache: Path, cpu_budget: float, cluster: str) ->
         journal = Journal.create(Path(folder), config, {})
         with open_executor(cluster, "miner.program", cache, load_settings(workers=2)) as executor:
             before = own_cpu()
-            result = run_search(
-                search, journal, executor, watch=watch, interrupted=lambda: clock.now >= cpu_budget
-            )
+            result = run_search(search, journal, executor, watch=watch, interrupted=lambda: clock.now >= cpu_budget)
             client_cpu, ended_at = own_cpu() - before, time.time()
         texts = {member.outcome.k: member.candidate for member in search.members}
         texts |= {member.outcome.k: member.candidate for member in result.front}

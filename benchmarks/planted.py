@@ -47,7 +47,9 @@ def mine_once(kind: str, seed: int, arguments: argparse.Namespace) -> dict[str, 
 def main() -> None:
     """Run all kinds and seeds and print a line for each, then a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", nargs="+", default=["noise", "linear", "nonlinear"], choices=["noise", "linear", "nonlinear"])
+    parser.add_argument(
+        "--kinds", nargs="+", default=["noise", "linear", "nonlinear"], choices=["noise", "linear", "nonlinear"]
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--evaluations", type=int, default=60)
     parser.add_argument("--bars", type=int, default=5000)
@@ -70,7 +72,10 @@ def main() -> None:
         ahead = sum(winner["held_out"] > ridge["held_out"] for winner, ridge, _ in rows)
         signals = sum(verdict.startswith("signal") for _, _, verdict in rows)
         spread = stdev(held) if len(held) > 1 else float("nan")
-        print(f"{kind:<10} held out {mean(held):+.4f} sd {spread:.4f}; ahead of ridge {ahead}/{len(rows)}; signals {signals}/{len(rows)}\n")
+        print(
+            f"{kind:<10} held out {mean(held):+.4f} sd {spread:.4f}; "
+            f"ahead of ridge {ahead}/{len(rows)}; signals {signals}/{len(rows)}\n"
+        )
 
 
 if __name__ == "__main__":

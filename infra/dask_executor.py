@@ -164,8 +164,9 @@ class DaskExecutor:
         elif type(error).__name__ in LOSSES:
             running.lost_workers += 1
         else:
+            words = " ".join(f"{type(error).__name__}: {error}".split())
             raise ClusterError(
-                f"a worker cannot run evaluations: {type(error).__name__}: {error}; "
+                f"a worker cannot run evaluations: {words}; "
                 "install the same longtail and locked dependencies on the scheduler and every worker"
             ) from error
         if running.lost_servers >= MAX_ATTEMPTS:

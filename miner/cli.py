@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from infra.command import LongtailGroup
+from infra.home import find_home
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODULE = click.Path(path_type=Path, dir_okay=False)
@@ -54,6 +56,7 @@ def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
 
     Without a command it starts a run. Everything a run does is journaled: Ctrl-C stops it, `ltminer resume` continues it.
     """
+    _quiet_libraries()
     if context.invoked_subcommand is not None:
         return
     from infra.settings import load_settings
@@ -73,6 +76,12 @@ def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
             context.exit(mine(plan, settings, view))
     finally:
         view.close()
+
+
+def _quiet_libraries() -> None:
+    """Keep what matplotlib caches inside the home, and joblib from probing shared memory that nothing here uses."""
+    os.environ.setdefault("MPLCONFIGDIR", str(find_home().cache / "matplotlib"))
+    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
 
 
 @main.command()
@@ -133,7 +142,6 @@ def runs(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def topics(as_json: bool) -> None:
     """List the topics that can be mined: built in, and the files in the home's topics folder."""
-    from infra.home import find_home
     from protocol.topics import builtin_topics, load_topic
 
     found = dict(builtin_topics())

@@ -93,7 +93,7 @@ class RunConfig:
 
 def default_cap(rows: int, features: int) -> float:
     """Return the starting CPU cap, seconds, for training parts of that size: most pipelines take a hundredth of it."""
-    return min(60.0, max(5.0, 20.0 * rows * features / 300_000))
+    return float(round(min(60.0, max(5.0, 20.0 * rows * features / 300_000))))
 
 
 def default_window(slots: int) -> int:

@@ -77,11 +77,13 @@ def crowding(objectives: Objectives, rank: NDArray[np.int64]) -> NDArray[np.floa
 def pareto_front(objectives: Objectives) -> list[int]:
     """Return the rows that no row dominates, best first objective first.
 
-    Of rows with equal objectives only the earliest is kept.
+    Of rows with equal objectives only the earliest is kept. One sort, since it is asked for at every outcome of a long run.
+
+    Parameters
+    ----------
+    objectives : (n, 2) float64
     """
-    if not len(objectives):
-        return []
-    _, first = np.unique(objectives, axis=0, return_index=True)
-    unique = objectives[np.sort(first)]
-    rows = np.sort(first)[~dominates(unique).any(axis=0)]
-    return [int(row) for row in sorted(rows, key=lambda row: (-objectives[row, 0], row))]
+    first, second = objectives.T
+    order = np.lexsort((-second, -first))  # stable: of equals the earliest comes first
+    best_before = np.maximum.accumulate(np.concatenate(([-np.inf], second[order])))[:-1]
+    return [int(row) for row in order[second[order] > best_before]]

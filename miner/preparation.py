@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +111,14 @@ def prepare_run(settings: Settings, options: Options) -> Plan:
     return dataclasses.replace(plan, config=dataclasses.replace(config, start_from=known))
 
 
+def command_name() -> str:
+    """Return how the user can call this program again: by name where it is on the PATH, else by the path it was called by."""
+    if shutil.which("ltminer"):
+        return "ltminer"
+    called = Path(sys.argv[0])
+    return shlex.quote(str(called)) if called.name == "ltminer" else "ltminer"
+
+
 def plan_of(config: RunConfig, kind: str, settings: Settings, time_budget_s: float | None, folder: Path) -> Plan:
     """Return the plan of a configuration: opens the panel and makes the folds.
 
@@ -120,7 +130,7 @@ def plan_of(config: RunConfig, kind: str, settings: Settings, time_budget_s: flo
     panel = load_panel(config.data_uri, config.data_root, config.topic, cache=panels_folder())
     split = walk_forward(panel.time, horizon=config.topic.horizon, n_folds=config.folds, holdout=config.holdout)
     name = folder.name if folder.parent == find_home().runs else str(folder)
-    resume = f"ltminer resume {shlex.quote(name)}" + (f" --cluster {kind}" if kind != "pool" else "")
+    resume = f"{command_name()} resume {shlex.quote(name)}" + (f" --cluster {kind}" if kind != "pool" else "")
     return Plan(config, panel, split, kind, settings.workers, time_budget_s, folder, resume)
 
 
