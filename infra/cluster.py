@@ -97,7 +97,7 @@ def _local(program: str, _cache: Path, settings: Settings, _log: Path | None) ->
                     n_workers=settings.workers,
                     threads_per_worker=1,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # not 8787, which another run may have
                     silence_logs=False if os.environ.get("LONGTAIL_DEBUG") else logging.CRITICAL,
                 )
             started.callback(cluster.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 from data.panel import Panel, load_panel, panel_key
 from data.splits import Split, walk_forward
+from infra.forkserver import PR_SET_PDEATHSIG
 from miner.evaluation import NotFiniteError, arm_cpu_cap, predict_fold, score_rows, walk
 from miner.outcome import Outcome
 from miner.prefix import PrefixCache
@@ -61,6 +63,7 @@ def _in_child(work: Callable[[], object]) -> None:
     if pid == 0:
         message = ""
         try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.close(reader)
             work()
         except DataError as error:
@@ -165,6 +168,8 @@ def outcome_of(k: int, reply: Mapping[str, Any], task: Task) -> Outcome:
         status, reason = end["status"], end.get("reason", "")
     elif reply["end"] == "hung":
         status, reason = "hung", "used no CPU for a minute"
+    elif reply["end"] == "flood":
+        status, reason = "crashed", "sent more output than an evaluation has"
     elif reply["end"] == "signal" and reply["code"] == signal.SIGPROF:
         status, reason = "cap", f"fold {len(folds) + 1} showed that {task['cap_s']:g} CPU seconds do not suffice"
     elif reply["end"] == "signal":

@@ -30,13 +30,13 @@ class TestLocalExecutor(ExecutorConformance):
 
         return start
 
-    def test_no_more_than_its_slots_run(self, open_: Open, tmp_path: Path) -> None:
+    def test_no_more_than_its_slots_run(self, open_: Open) -> None:
         with open_() as executor:
+            assert isinstance(executor, LocalExecutor)
             for k in range(5):
                 executor.submit(k, task("hang"))
             executor.collect(0.5)
-            (server,) = psutil.Process().children()
-            assert len(server.children()) == 2
+            assert len(psutil.Process(executor.server.pid).children()) == 2
 
     def test_innocent_tasks_lose_their_server_once(self, open_: Open) -> None:
         """After a death the tasks run one by one, so that only the guilty one is lost again."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import FEATURES, ROWS, write_series
+from click.testing import Result
+from made_calls import SMALL, call_main
+from made_runs import FEATURES, ROWS, TOPIC_FILE, write_series
 
 from infra.executor import LocalExecutor
 from pipelines.spaces import search_space
@@ -43,3 +45,28 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
     executor = LocalExecutor("miner.program", folder, 2, folder / "log")
     yield executor
     executor.close()
+
+
+@pytest.fixture(scope="session")
+def topic(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of a topic for the made series."""
+    path = tmp_path_factory.mktemp("topic") / "made.toml"
+    path.write_text(TOPIC_FILE)
+    return str(path)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, which does not exist yet."""
+    monkeypatch.setenv("LONGTAIL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def finished(series: str, topic: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """One whole run, for machines."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LONGTAIL_HOME", str(folder / "home"))
+        result = call_main("--data", series, "--topic", topic, *SMALL, "--out", str(folder / "run"), "--json")
+    return folder, result

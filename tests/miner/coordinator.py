@@ -55,7 +55,7 @@ def main() -> None:
             os._exit(0)
         while written(folder) < least:
             time.sleep(0.05)
-        time.sleep(random.random() / 2)
+        time.sleep(random.random() / 5)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         assert not (folder / "front.json").exists(), "it was killed too late to show anything"
