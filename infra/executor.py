@@ -10,8 +10,8 @@ reply ``{"end": "error", "error": …}``: it costs itself and nothing else.
 
 from __future__ import annotations
 
+import heapq
 import queue
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -39,7 +39,7 @@ class Executor(Protocol):
         """Tasks that had to be started again."""
 
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
-        """Take task number `k`; returns at once."""
+        """Take task number `k`; returns at once. Lower numbers run first."""
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
         """Return the replies that came in, waiting up to `timeout` seconds for the first.
@@ -72,7 +72,8 @@ def lost_too_often(k: int, why: object, *, others_ended: bool) -> Reply:
 class LocalExecutor:
     """A pool on this machine: one fork server, `slots` children at a time.
 
-    When the server dies, whatever ran in it runs again at the end, one by one, so that the task that did it is found out.
+    Lower numbers run first. When the server dies, what ran in it runs again at the end, one by one, so that the task that did
+    it is found out.
     """
 
     def __init__(self, program: str, cache: Path, slots: int, log: Path | None = None) -> None:
@@ -80,7 +81,7 @@ class LocalExecutor:
         self.slots = slots
         self.resubmitted = 0
         self.server = ForkServer(program, cache, log)
-        self._waiting: deque[int] = deque()
+        self._waiting: list[tuple[int, int]] = []  # a heap of (times lost, number)
         self._tasks: dict[int, Mapping[str, Any]] = {}
         self._running: set[int] = set()
         self._lost: dict[int, int] = {}
@@ -90,7 +91,7 @@ class LocalExecutor:
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
         """See :class:`Executor`."""
         self._tasks[k] = task
-        self._waiting.append(k)
+        heapq.heappush(self._waiting, (0, k))
         self._fill()
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
@@ -125,16 +126,16 @@ class LocalExecutor:
             if self._lost[k] >= MAX_ATTEMPTS:
                 return lost_too_often(k, error, others_ended=self._any_ended)
             self.resubmitted += 1
-            self._waiting.append(k)  # behind those that are under no suspicion
+            heapq.heappush(self._waiting, (self._lost[k], k))  # behind those that are under no suspicion
             return None
         self._any_ended = True
         return reply
 
     def _fill(self) -> None:
         while self._waiting:
-            alone = self._waiting[0] in self._lost or not self._lost.keys().isdisjoint(self._running)
+            alone = self._waiting[0][1] in self._lost or not self._lost.keys().isdisjoint(self._running)
             if len(self._running) >= (1 if alone else self.slots):
                 return
-            k = self._waiting.popleft()
+            _, k = heapq.heappop(self._waiting)
             self._running.add(k)
             self.server.submit(self._tasks[k]).add_done_callback(lambda future, k=k: self._done.put((k, future)))  # type: ignore[misc]  # mypy cannot type a lambda with a default

@@ -89,8 +89,16 @@ class SearchResult:
 
 
 class _Loop:
-    def __init__(self, search: Search, journal: Journal, executor: Executor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        search: Search,
+        journal: Journal,
+        executor: Executor,
+        clock: Callable[[], float],
+        time_budget_s: float | None,
+    ) -> None:
         self.search, self.journal, self.executor, self.clock = search, journal, executor, clock
+        self.time_budget_s = float("inf") if time_budget_s is None else time_budget_s
         self.started = clock()
         self.replayed = journal.outcomes()
         self.outcomes: dict[int, Outcome] = {}
@@ -147,7 +155,7 @@ class _Loop:
             statuses=dict(Counter(outcome.status for outcome in done)),
             reasons=dict(Counter(f"{outcome.status}: {outcome.reason}"[:90] for outcome in bad).most_common(5)),
             elapsed_s=self.elapsed,
-            eta_s=rate * (self.search.config.evaluations - len(done)),
+            eta_s=min(rate * (self.search.config.evaluations - len(done)), max(0.0, self.time_budget_s - self.elapsed)),
             cpu_s=sum(outcome.cpu_s for outcome in done),
             slots=self.executor.slots,
             in_flight=len(self.tasks),
@@ -194,7 +202,7 @@ def run_search(
     DataError
         The workers cannot open the data.
     """
-    loop = _Loop(search, journal, executor, clock)
+    loop = _Loop(search, journal, executor, clock, time_budget_s)
     reason: StopReason = "done"
     shown_at = float("-inf")
     if loop.replayed:
@@ -203,13 +211,13 @@ def run_search(
         if interrupted():
             reason = "interrupted"
             break
-        if reason == "done" and time_budget_s is not None and loop.elapsed >= time_budget_s:
+        if reason == "done" and loop.elapsed >= loop.time_budget_s:
             reason = "time"
         if reason == "done" and not loop.fill():
             reason = "exhausted"
         if not loop.tasks:
             break
-        if reason == "time" and time_budget_s is not None and loop.elapsed >= time_budget_s + GRACE_S:
+        if reason == "time" and loop.elapsed >= loop.time_budget_s + GRACE_S:
             break
         loop.collect()
         if loop.fresh or clock() - shown_at >= 1.0:

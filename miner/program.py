@@ -160,7 +160,7 @@ def outcome_of(k: int, reply: Mapping[str, Any], task: Task) -> Outcome:
     if reply["end"] == "refused":
         raise DataError(f"a worker cannot open the data: {reply['error']}")
     if reply["end"] == "error":
-        return Outcome(k, "failed", reason=str(reply["error"])[:300])
+        return Outcome(k, "crashed", reason=str(reply["error"])[:300])
     messages = reply["messages"]
     folds = [message for message in messages if "score" in message and "deviation" in message]
     end = next((message for message in messages if "status" in message), None)

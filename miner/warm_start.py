@@ -24,7 +24,7 @@ def known_pipelines(
         Modules of the user.
     topic : Topic
     record : bool
-        Whether the public record takes part; its pipelines that cannot work on this data are left out.
+        Whether the public record takes part; what cannot work on this data, or is no module, is left out.
     n_features, n_samples : int
         Columns, and rows of the smallest training part.
 
@@ -42,7 +42,12 @@ def known_pipelines(
             source = file.read_bytes()
         except OSError as error:
             raise ConfigError(f"module {file} cannot be read: {error.strerror}; check --start-from") from error
-        spec = parse_module(source, str(file))
+        try:
+            spec = parse_module(source, str(file))
+        except RefusedError:
+            if file in named:
+                raise
+            continue
         wrong = problems(spec, n_features=n_features, n_samples=n_samples)
         if wrong and file in named:
             raise RefusedError(

@@ -46,3 +46,10 @@ class TestLocalExecutor(ExecutorConformance):
             executor.submit(2, task(sleep_s=0.3))
             assert {k: reply["end"] for k, reply in collect(executor, 3).items()} == {0: "exit", 1: "error", 2: "exit"}
             assert executor.resubmitted == 1 + 4
+
+    def test_lower_numbers_run_first(self, open_: Open) -> None:
+        with open_() as executor:
+            executor.slots = 1
+            for k in (5, 7, -1, 6):
+                executor.submit(k, task())
+            assert list(collect(executor, 4)) == [5, -1, 6, 7]

@@ -191,7 +191,7 @@ def test_exceptions_become_outcomes(
         ({"end": "signal", "code": signal.SIGKILL}, "crashed", "ended by signal 9 (Killed)"),
         ({"end": "signal", "code": signal.SIGRTMIN + 1}, "crashed", "ended by signal 35 (Real-time signal 1)"),
         ({"end": "exit", "code": 3}, "crashed", "ended with code 3"),
-        ({"end": "flood", "code": 9}, "crashed", "ended with code 9"),
+        ({"end": "flood", "code": 9}, "crashed", "sent more output than an evaluation has"),
     ],
 )
 def test_ends_become_outcomes(series: str, reply: dict[str, Any], status: str, reason: str) -> None:
@@ -203,4 +203,4 @@ def test_ends_become_outcomes(series: str, reply: dict[str, Any], status: str, r
 
 def test_a_task_lost_with_its_workers_is_told(series: str) -> None:
     outcome = outcome_of(2, {"end": "error", "error": "lost its worker 5 times: …"}, task_for(series, GOOD))
-    assert (outcome.k, outcome.status, outcome.reason) == (2, "failed", "lost its worker 5 times: …")
+    assert (outcome.k, outcome.status, outcome.reason) == (2, "crashed", "lost its worker 5 times: …")

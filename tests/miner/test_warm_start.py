@@ -70,3 +70,9 @@ def test_a_module_outside_the_subset_is_refused_and_never_run(tmp_path: Path) ->
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.py cannot be read: No such file or directory; check --start-from"):
         found(tmp_path / "nothing.py")
+
+
+def test_a_recorded_file_that_is_no_module_is_left_out(record: Path) -> None:
+    before = found()
+    (record / "0.py").write_bytes(b"import os\n")
+    assert found() == before != ()
