@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from data.panel import Panel
 from data.splits import Split
-from miner.config import RunConfig
+from miner.config import RunConfig, default_window
 from protocol.errors import UsageError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -61,6 +61,8 @@ class Plan:
         Where journal, module, pictures and report go.
     resume : str
         Command that continues the run.
+    adapt_window : bool
+        The window may still grow with the slots of the cluster: the user chose none.
     """
 
     config: RunConfig
@@ -71,6 +73,14 @@ class Plan:
     time_budget_s: float | None
     folder: Path
     resume: str
+    adapt_window: bool = False
+
+    def widened(self, slots: int) -> Plan:
+        """Return the plan with a window that keeps a cluster of so many slots busy, unless the user chose one."""
+        window = default_window(slots)
+        if not self.adapt_window or window <= self.config.window:
+            return self
+        return replace(self, config=replace(self.config, window=window))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

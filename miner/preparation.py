@@ -108,7 +108,8 @@ def prepare_run(settings: Settings, options: Options) -> Plan:
         n_features=len(panel.feature_names),
         n_samples=smallest_fit(plan),
     )
-    return dataclasses.replace(plan, config=dataclasses.replace(config, start_from=known))
+    config = dataclasses.replace(config, start_from=known)
+    return dataclasses.replace(plan, config=config, adapt_window=options.window is None)
 
 
 def command_name() -> str:

@@ -40,8 +40,12 @@ def mine(plan: Plan, settings: Settings, view: View) -> int:
     """
     make_folder(plan.folder, free_bytes=RUN_BYTES)
     try:
-        with _interruptible() as interrupted, _cluster(plan, settings, view) as executor, _started(plan) as journal:
-            return _search(plan, journal, executor, view, interrupted)
+        with _interruptible() as interrupted, _cluster(plan, settings, view) as executor:
+            plan, before = plan.widened(executor.slots), plan.config.window
+            if plan.config.window > before:
+                view.note(f"window {plan.config.window}, for {executor.slots} slots")
+            with _started(plan) as journal:
+                return _search(plan, journal, executor, view, interrupted)
     except LongtailError:
         with suppress(OSError):
             plan.folder.rmdir()  # if nothing came of it

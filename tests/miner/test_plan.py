@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,11 +42,22 @@ def test_a_run_is_tied_to_versions() -> None:
     assert all(versions.values())
 
 
-def test_the_plan_says_what_goes_where(series: str, tmp_path: Path) -> None:
-    config = real_config(series, start_from=("x", "y"))
+def plan_of(series: str, folder: Path, **changes: Any) -> Plan:
     panel = load_panel(series, None, TOPIC)
     split = walk_forward(panel.time, horizon=1)
-    plan = Plan(config, panel, split, "pool", 2, 90.0, tmp_path / "out", "ltminer resume out")
+    config = real_config(series, **changes)
+    return Plan(config, panel, split, "pool", 2, 90.0, folder / "out", "ltminer resume out", adapt_window=True)
+
+
+def test_the_window_grows_with_the_cluster_unless_it_was_chosen(series: str, tmp_path: Path) -> None:
+    plan = plan_of(series, tmp_path, window=16)
+    assert [plan.widened(slots).config.window for slots in (1, 8, 9, 100)] == [16, 16, 18, 200]
+    chosen = replace(plan, adapt_window=False)
+    assert chosen.widened(100) is chosen
+
+
+def test_the_plan_says_what_goes_where(series: str, tmp_path: Path) -> None:
+    plan = plan_of(series, tmp_path, start_from=("x", "y"))
     said = plan.to_dict()
     assert json.loads(json.dumps(said)) == said
     assert said["span"] == ["2020-01-08T00:00", "2020-02-07T09:00"]
