@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,7 @@ def main() -> None:
         common = {"config": config.to_dict(), "cache": cache}
         stock, stock_clock = run_side({**common, "side": "stock", "minutes": given.minutes, "cap_s": given.cap})
         first = figures(stock, stock_clock, None, config, cache)
+        shutil.rmtree(Path(cache, "prefixes"), ignore_errors=True)  # nothing from an earlier run
         ours, ours_clock = run_side({**common, "side": "ours", "cpu_budget": first["cpu_s"], "cluster": given.cluster})
         second = figures(ours, ours_clock, first["best"], config, cache)
         rows.append({"seed": seed, "stock": first, "ours": second})

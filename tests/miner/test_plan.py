@@ -67,14 +67,14 @@ def test_the_plan_says_what_goes_where(series: str, tmp_path: Path) -> None:
         before[1] < after[0]
         for before, after in zip(said["folds"], [*said["folds"][1:], said["held_out"]], strict=True)
     )
-    assert (said["rows"], said["known_pipelines"], said["workers"]) == (len(panel.time), 2, 2)
+    assert (said["rows"], said["known_pipelines"], said["workers"]) == (len(plan.panel.time), 2, 2)
     lines = dict(plan.lines())
     assert lines["budget"] == "40 evaluations, at most 90 s"
     assert lines["resume"] == "ltminer resume out"
     assert lines["results"] == str(tmp_path / "out")
     assert "2 known pipelines first" in lines["search"]
     assert lines["series"].startswith("S000, S001")
-    attached = Plan(config, panel, split, "tcp://there:1", 2, None, tmp_path, "")
+    attached = replace(plan, cluster="tcp://there:1")
     assert attached.to_dict()["workers"] is None
     assert dict(attached.lines())["cluster"] == "tcp://there:1"
     assert "no time limit" in dict(attached.lines())["budget"]
