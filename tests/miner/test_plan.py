@@ -74,7 +74,7 @@ def test_the_plan_says_what_goes_where(series: str, tmp_path: Path) -> None:
     assert lines["results"] == str(tmp_path / "out")
     assert "2 known pipelines first" in lines["search"]
     assert lines["series"].startswith("S000, S001")
-    attached = replace(plan, cluster="tcp://there:1")
+    attached = replace(plan, cluster="tcp://there:1", time_budget_s=None)
     assert attached.to_dict()["workers"] is None
     assert dict(attached.lines())["cluster"] == "tcp://there:1"
     assert "no time limit" in dict(attached.lines())["budget"]
