@@ -225,6 +225,7 @@ REGRESSORS: dict[str, Params] = {
         "tol": (1e-6, POSITIVE),
     },
     "sklearn.neighbors.KNeighborsRegressor": {
+        "algorithm": ("auto", of("auto", "ball_tree", "brute", "kd_tree")),
         "n_neighbors": (5, Whole(1, 10_000)),
         "p": (2, Either((Whole(1, 3), Real(1.0, 3.0)))),
         "weights": ("uniform", of("uniform", "distance")),
