@@ -10,12 +10,12 @@ import fcntl
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from infra.files import atomic_write
 from protocol.errors import ClusterError, ConfigError, DataError
 
 HEAD = "HEAD"
@@ -54,36 +54,6 @@ def storage_at(uri: str) -> Storage:
     if "://" in uri and not uri.startswith("file://"):
         raise DataError(f"{uri}: unknown kind of address; write a local path or s3://bucket/path")
     return LocalStorage(uri.removeprefix("file://"))
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write `path` so that it holds either its old content or all of `content`, also after a power cut.
-
-    Raises
-    ------
-    ConfigError
-        The folder cannot be written or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; free space or choose another place") from error
 
 
 def _root_in(content: bytes, uri: str) -> str:

@@ -49,6 +49,26 @@ class Home:
         return self.state / "runs"
 
     @property
+    def ledger(self) -> Path:
+        """The local ledger."""
+        return self.state / "ledger.sqlite"
+
+    @property
+    def keys(self) -> Path:
+        """V3 keystores."""
+        return self.state / "keys"
+
+    @property
+    def verdicts(self) -> Path:
+        """One file per verdict given here."""
+        return self.state / "verdicts"
+
+    @property
+    def guard(self) -> Path:
+        """What a validator has signed, so that it never signs two different things."""
+        return self.state / "guard.sqlite"
+
+    @property
     def record(self) -> Path:
         """Modules of the public model record, one folder per topic."""
         return self.state / "record"

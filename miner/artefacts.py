@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
+from infra.files import atomic_write
 from miner.engine import SearchResult
 from miner.plan import Plan, library_versions
 from miner.report import Report, describe
@@ -56,32 +55,11 @@ def write_artefacts(plan: Plan, result: SearchResult, report: Report, ends: dict
         "pictures": [str(equity), str(course)],
     }
     document = json.dumps({**ends, **made, **report.to_dict()}, indent=1, allow_nan=False) + "\n"
-    write_whole(module, source)
-    write_whole(equity, draw_equity(report))
-    write_whole(course, draw_search(result.outcomes))
-    write_whole(plan.folder / "report.json", document.encode())
-    return made
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace `path` by a file with this content; after a failure at any moment it holds the old content or the new.
-
-    Raises
-    ------
-    ConfigError
-        The disk is full or the folder not writable; nothing is left behind.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror}; the journal is whole: make room, then resume the run"
-        ) from error
+        atomic_write(module, source)
+        atomic_write(equity, draw_equity(report))
+        atomic_write(course, draw_search(result.outcomes))
+        atomic_write(plan.folder / "report.json", document.encode())
+    except ConfigError as error:
+        raise ConfigError(f"{error}; the journal is whole, so the run can be resumed") from error
+    return made

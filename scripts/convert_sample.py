@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from data.appending import parquet_bytes
-from data.filesystem import atomic_write
+from infra.files import atomic_write
 from data.sample import BROKER, FILE, TYPE
 from data.schema import table_from
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from made_series import HOUR, START, hourly, with_value
 
 from data import filesystem
+from infra import files
 from data.appending import parquet_bytes, preview
 from data.dataset import Dataset
 from data.manifest import parse_manifest
@@ -351,9 +352,9 @@ def test_a_crash_at_any_step_leaves_the_old_version(
     """Every file written passes through mkstemp, fsync and replace; each of them fails once for each file."""
     old, new = dataset.read(), pa.concat_tables([hourly(start=START + 24 * HOUR), hourly("A/B", start=YEAR_END)])
     place, name = {
-        "open": (filesystem.tempfile, "mkstemp"),
-        "write": (filesystem.os, "fsync"),
-        "replace": (filesystem.Path, "replace"),
+        "open": (files.tempfile, "mkstemp"),
+        "write": (files.os, "fsync"),
+        "replace": (files.Path, "replace"),
     }[stage]
     original, calls, fatal = getattr(place, name), 0, 0
 
@@ -400,7 +401,7 @@ def test_full_disk_is_said_plainly(dataset: Dataset, monkeypatch: pytest.MonkeyP
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(filesystem.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left on device; free space"):
         dataset.append(hourly(start=START + 24 * HOUR))
     monkeypatch.undo()

@@ -1,0 +1,1 @@
+"""The append-only, hash-linked, signed event log and its state machine."""
