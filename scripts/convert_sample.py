@@ -18,9 +18,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from data.appending import parquet_bytes
-from infra.files import atomic_write
 from data.sample import BROKER, FILE, TYPE
 from data.schema import table_from
+from infra.files import atomic_write
 
 MEMBER = "skfolio/datasets/data/sp500_dataset.csv.gz"
 LICENCE = "licenses/LICENSE"

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from made_series import HOUR, START, hourly, with_value
 
 from data import filesystem
-from infra import files
 from data.appending import parquet_bytes, preview
 from data.dataset import Dataset
 from data.manifest import parse_manifest
 from data.root import leaves_of, root_of
 from data.schema import schema_of, table_from
+from infra import files
 from protocol.errors import ConfigError, DataError
 
 YEAR_END = START - 24 * HOUR  # a day before 2023
