@@ -29,11 +29,13 @@ from typing import Any
 from benchmarks.evolution_sides import panel_of
 from benchmarks.process_cpu import CpuClock
 from data.dataset import Dataset
+from data.panel import score_rows
+from data.sample import dataset_uri
 from infra.forkclient import SINGLE_THREADED
 from infra.home import find_home
+from infra.topics import find_topic
 from miner.config import RunConfig
-from miner.evaluation import cpu_seconds, predict_fold, score_rows
-from miner.preparation import dataset_uri, find_topic
+from miner.evaluation import cpu_seconds, predict_fold
 from pipelines.spec import from_canonical
 
 

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.process_cpu import CpuClock
-from data.panel import Panel, load_panel
+from data.panel import Panel, load_panel, score_rows
 from data.splits import Split, thin, walk_forward
 from infra.cluster import open_executor
 from infra.settings import load_settings
 from miner.config import RunConfig
 from miner.engine import Snapshot, run_search
-from miner.evaluation import score_rows
 from miner.journal import Journal
 from miner.search import Search
 from miner.task import task_of

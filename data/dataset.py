@@ -148,6 +148,19 @@ class Dataset:
             return self.manifest.root
         return root_of(self.leaves) if self._bare else None
 
+    @property
+    def known_root(self) -> str:
+        """Content root of a dataset that has rows.
+
+        Raises
+        ------
+        DataError
+            It has none.
+        """
+        if self.root is None:
+            raise DataError(f"dataset {self.uri} is empty; bring data with `ltdata import` or `ltdata fetch`")
+        return self.root
+
     def read(
         self,
         *,

@@ -21,14 +21,18 @@ from data.feature_sets import FEATURES_VERSION, feature_set
 from data.features import SIGMA_BARS, Features, compute_features
 from data.panel_store import open_entry, write_entry
 from data.schema import KEYS, interval_of
-from data.target import fit_label, forward_target
+from data.target import fit_label, forward_return, forward_target
 from protocol.errors import DataError
-from protocol.scores import PANEL_MIN
+from protocol.scores import PANEL_MIN, DayScores, day_scores
 from protocol.topics import Topic
 
-PANEL_VERSION = 1  # raised when rows, target or label of a panel change their meaning
+PANEL_VERSION = 2  # raised when the arrays of a panel change their meaning
 _PRICES = ("open", "high", "low", "close", "volume")  # columns the feature sets know; all others are the user's own
-_ARRAYS = ("features", "time", "symbol", "target", "label")
+_ARRAYS = ("features", "time", "symbol", "realised", "target", "label")
+
+
+class PanelError(DataError):
+    """These rows do not make this panel, however often they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Panel:
         Code into `symbols`.
     symbols : tuple of str
         Sorted; all symbols read, also one that lost all its rows.
+    realised : (n,) float64
+        Log return that the target is made of, a fraction, known ``horizon + 1`` bars later: what positions earn.
     target : (n,) float64
         u, what forecasts are scored against; known ``horizon + 1`` bars later.
     label : (n,) float64
@@ -63,6 +69,7 @@ class Panel:
     time: NDArray[np.int64]
     symbol: NDArray[np.int32]
     symbols: tuple[str, ...]
+    realised: NDArray[np.float64]
     target: NDArray[np.float64]
     label: NDArray[np.float64]
     interval: int
@@ -88,7 +95,7 @@ def panel_from(table: pa.Table, topic: Topic) -> Panel:
 
     Raises
     ------
-    DataError
+    PanelError
         No rows, no price, unknown symbols, a user column that is mostly null, no row left, or a constant target.
     ConfigError
         The topic's feature set is unknown.
@@ -96,18 +103,19 @@ def panel_from(table: pa.Table, topic: Topic) -> Panel:
     definitions = feature_set(topic.features)
     interval = interval_of(topic.type)
     if interval is None or "close" not in table.column_names:
-        raise DataError(f"topic {topic.name!r}: type {topic.type!r} has no regular closes; name one like ohlcv-1h")
+        raise PanelError(f"topic {topic.name!r}: type {topic.type!r} has no regular closes; name one like ohlcv-1h")
     table = _rows_of(table, topic)
     known = tuple(name for name in _PRICES if name in table.column_names and table[name].null_count < table.num_rows)
     own = tuple(name for name in table.column_names if name not in (*KEYS, *_PRICES))
     _check_own(table, own)
     bars = bars_from(table, known + own, interval)
     features = compute_features(bars, definitions)
-    target = forward_target(bars, features.sigma, topic.horizon)
+    realised = forward_return(bars, topic.horizon)
+    target = forward_target(realised, features.sigma, topic.horizon)
     kept, dropped = _usable(bars, features, [bars.columns[name] for name in own], target)
     if not kept.any():
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        raise DataError(
+        raise PanelError(
             f"topic {topic.name!r}: none of {kept.size} rows is usable ({reasons}); features need {SIGMA_BARS + 1} "
             f"unbroken bars and the target {topic.horizon + 1} more: use longer series or a shorter horizon"
         )
@@ -119,7 +127,9 @@ def panel_from(table: pa.Table, topic: Topic) -> Panel:
         matrix[:, place] = column[rows]
     u = target[rows]
     if u.min() == u.max():
-        raise DataError(f"topic {topic.name!r}: the target is {u[0]} in all {u.size} rows; there is nothing to predict")
+        raise PanelError(
+            f"topic {topic.name!r}: the target is {u[0]} in all {u.size} rows; there is nothing to predict"
+        )
     time = bars.time[rows]
     return Panel(
         features=matrix,
@@ -127,6 +137,7 @@ def panel_from(table: pa.Table, topic: Topic) -> Panel:
         time=time,
         symbol=bars.symbol[rows],
         symbols=bars.symbols,
+        realised=realised[rows],
         target=u,
         label=fit_label(u, time, len(bars.symbols)),
         interval=interval,
@@ -166,11 +177,15 @@ def load_panel(uri: str, root: str | None, topic: Topic, cache: Path | None = No
     DataError
         As :func:`panel_from`; or the dataset cannot be read; or the cache cannot be written.
     """
-    if cache is None:
-        return panel_from(_read(Dataset.open(uri, root), topic), topic)
-    if root and (panel := _stored(cache, panel_key(root, topic), topic)):
+    if cache is not None and root and (panel := _stored(cache, panel_key(root, topic), topic)):
         return panel
-    dataset = Dataset.open(uri, root)
+    return panel_of(Dataset.open(uri, root), topic, cache)
+
+
+def panel_of(dataset: Dataset, topic: Topic, cache: Path | None = None) -> Panel:
+    """Return the panel of a topic from an opened dataset; otherwise as :func:`load_panel`."""
+    if cache is None:
+        return panel_from(_read(dataset, topic), topic)
     key = panel_key(dataset.root or "", topic)
     if panel := _stored(cache, key, topic):
         return panel
@@ -178,6 +193,12 @@ def load_panel(uri: str, root: str | None, topic: Topic, cache: Path | None = No
     facts = {name: getattr(panel, name) for name in ("feature_names", "symbols", "interval", "report")}
     write_entry(cache, key, {name: getattr(panel, name) for name in _ARRAYS}, facts)
     return _stored(cache, key, topic) or panel
+
+
+def score_rows(panel: Panel, rows: tuple[int, int], predicted: NDArray[np.float64]) -> DayScores:
+    """Return the day scores of predictions for a row range of the panel."""
+    part = slice(*rows)
+    return day_scores(predicted, panel.target[part], panel.time[part], panel.symbol[part])
 
 
 def _read(dataset: Dataset, topic: Topic) -> pa.Table:
@@ -212,13 +233,13 @@ def _rows_of(table: pa.Table, topic: Topic) -> pa.Table:
         there = table[column].unique().to_pylist()
         unknown = [name for name in names if name not in there]
         if unknown:
-            raise DataError(
+            raise PanelError(
                 f"topic {topic.name!r}: no rows of {column} {', '.join(unknown)} in {topic.type}, {topic.broker}"
                 f"{_near(unknown[0], there)}; `ltdata show` lists what there is"
             )
         table = table.filter(pc.is_in(table[column], pa.array(names, table[column].type)))
     if not table.num_rows:
-        raise DataError(
+        raise PanelError(
             f"topic {topic.name!r}: no rows of type {topic.type}, broker {topic.broker}; `ltdata show` lists what there is"
         )
     return table
@@ -232,10 +253,10 @@ def _near(name: str, there: Sequence[str]) -> str:
 def _check_own(table: pa.Table, own: Sequence[str]) -> None:
     for name in own:
         if not pa.types.is_float64(table.schema.field(name).type):
-            raise DataError(f"column {name!r} is {table.schema.field(name).type}; features must be float64")
+            raise PanelError(f"column {name!r} is {table.schema.field(name).type}; features must be float64")
         null = table[name].null_count / table.num_rows
         if null > 0.5:
-            raise DataError(f"column {name!r} is null in {null:.0%} of {table.num_rows} rows; fill it or leave it out")
+            raise PanelError(f"column {name!r} is null in {null:.0%} of {table.num_rows} rows; fill it or leave it out")
 
 
 def _usable(

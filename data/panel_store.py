@@ -19,12 +19,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.home import find_home, make_folder
 from protocol.errors import DataError
 
 MANIFEST = "manifest"
+CACHE_BYTES = 200_000_000  # what a few panels may need
 _STALE_S = 86_400  # a temporary folder this old belongs to a writer that died
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+def panels_folder() -> Path:
+    """Return the cache of panels in the home, which miners, validators and local workers share.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be created or written, or the disk has too little space.
+    """
+    return make_folder(find_home().cache / "evaluations" / "panels", free_bytes=CACHE_BYTES)
 
 
 def open_entry(cache: Path, key: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:

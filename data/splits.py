@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from protocol.errors import DataError
 
 MIN_EMBARGO = 24  # bars; DESIGN "Target and scores"
+#: Rows a pipeline is fitted on at most: neighbouring cross-sections overlap in their targets and add little.
+MAX_TRAIN_ROWS = 20_000
 MIN_BLOCK = 20  # timestamps, of the first training range and of every test block
 
 

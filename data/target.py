@@ -13,25 +13,22 @@ CLIP = 5.0  # DESIGN "Target and scores"
 Floats = NDArray[np.float64]
 
 
-def forward_target(bars: Bars, sigma: Floats, horizon: int) -> Floats:
-    """Return u for every row, NaN where it is not known.
+def forward_return(bars: Bars, horizon: int) -> Floats:
+    """Return the log return that a forecast at the close of bar t can earn, NaN where it is not known.
 
-    ``y = ln C[t+1+h] - ln C[t+1]`` and ``u = clip(y / (sigma[t] sqrt(h)), -5, 5)``: a forecast made at the close of bar
-    t is acted upon during bar t + 1. It looks ahead by ``horizon + 1`` bars: no model may see it before then.
+    ``y = ln C[t+1+h] - ln C[t+1]``: the forecast is acted upon during bar t + 1. It looks ahead by ``horizon + 1`` bars.
 
     Parameters
     ----------
     bars : Bars
         n rows.
-    sigma : (n,) float64
-        Trailing deviation of one-bar log returns at t, from :func:`data.features.compute_features`.
     horizon : int
         Bars from entry to exit, at least 1.
 
     Returns
     -------
     (n,) float64
-        NaN within ``horizon + 1`` bars of the end of a series or of a break, and where sigma is NaN or 0.
+        NaN within ``horizon + 1`` bars of the end of a series or of a break.
     """
     change = np.full(bars.time.size, np.nan)
     for series in bars.series():
@@ -42,8 +39,28 @@ def forward_target(bars: Bars, sigma: Floats, horizon: int) -> Floats:
             np.subtract(p[reach:], p[1:-horizon], out=y[:-reach])
             y[:-reach][breaks[reach:] != breaks[:-reach]] = np.nan
         series.put(y, change)
+    return change
+
+
+def forward_target(y: Floats, sigma: Floats, horizon: int) -> Floats:
+    """Return ``u = clip(y / (sigma[t] sqrt(h)), -5, 5)`` for every row. It looks ahead as far as `y` does.
+
+    Parameters
+    ----------
+    y : (n,) float64
+        From :func:`forward_return`.
+    sigma : (n,) float64
+        Trailing deviation of one-bar log returns at t, from :func:`data.features.compute_features`.
+    horizon : int
+        Bars from entry to exit, at least 1.
+
+    Returns
+    -------
+    (n,) float64
+        NaN where `y` is, and where sigma is NaN or 0.
+    """
     scale = np.where(sigma > 0, sigma, np.nan) * np.sqrt(horizon)
-    u: Floats = np.clip(change / scale, -CLIP, CLIP)
+    u: Floats = np.clip(y / scale, -CLIP, CLIP)
     return u
 
 

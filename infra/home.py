@@ -64,14 +64,14 @@ class Home:
         return self.state / "verdicts"
 
     @property
-    def guard(self) -> Path:
-        """What a validator has signed, so that it never signs two different things."""
-        return self.state / "guard.sqlite"
+    def guards(self) -> Path:
+        """What validators have signed, one file per key, so that none ever signs two different things."""
+        return self.state / "guards"
 
     @property
-    def record(self) -> Path:
-        """Modules of the public model record, one folder per topic."""
-        return self.state / "record"
+    def submissions(self) -> Path:
+        """What a miner must keep of its submissions until they are revealed."""
+        return self.state / "submissions"
 
 
 def find_home() -> Home:

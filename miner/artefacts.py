@@ -8,10 +8,10 @@ from typing import Any
 from infra.files import atomic_write
 from miner.engine import SearchResult
 from miner.plan import Plan, library_versions
-from miner.report import Report, describe
+from miner.report import Report
 from pipelines.module import to_module
 from pipelines.parser import block_hash
-from pipelines.spec import from_canonical
+from pipelines.spec import describe, from_canonical
 from protocol.errors import ConfigError
 
 

@@ -5,19 +5,38 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from infra.command import LongtailGroup
 from infra.home import find_home
+from protocol.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from miner.plan import Plan
+    from miner.view import View
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODULE = click.Path(path_type=Path, dir_okay=False)
+#: Commands that are imported when they run.
+LAZY = {
+    "key": ("infra.key_cli:key", "Make, show and list keys."),
+    "record": ("miner.submit_cli:record", "Show the public model record and what a newcomer must beat."),
+    "status": ("miner.submit_cli:status", "Tell where submissions stand and why."),
+    "submit": ("miner.submit_cli:submit", "Submit a module to the ledger."),
+}
+SUBMIT = click.option(
+    "--submit", is_flag=True, help="Submit the winner, and let this home's own validator judge it if there is one."
+)
 
 
-@click.group(cls=LongtailGroup, invoke_without_command=True)
+@click.group(cls=LongtailGroup, invoke_without_command=True, lazy=LAZY)
 @click.option(
     "--cluster",
     is_flag=False,
@@ -48,10 +67,11 @@ MODULE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Stop hopeless candidates early.")
 @click.option("--prefix-cache/--no-prefix-cache", default=True, show_default=True, help="Share fitted prefixes.")
 @click.option("--out", type=FOLDER, help="Folder for journal, module, pictures and report.")
+@SUBMIT
 @click.option("--dry-run", is_flag=True, help="Show the plan and leave.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
 @click.pass_context
-def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
+def main(context: click.Context, /, as_json: bool, submit: bool, **given: Any) -> None:
     """Mine: evolve prediction pipelines over a pool or a Dask cluster and keep the best as a Python module.
 
     Without a command it starts a run. Everything a run does is journaled: Ctrl-C stops it, `ltminer resume` continues it.
@@ -71,11 +91,30 @@ def main(context: click.Context, /, as_json: bool, **given: Any) -> None:
     try:
         view.note("reading the data")
         plan = prepare_run(settings, options)
+        if submit:
+            plan = replace(plan, resume=f"{plan.resume} --submit")
         view.plan(plan)
         if not options.dry_run:
-            context.exit(mine(plan, settings, view))
+            context.exit(
+                _run(partial(mine, plan, settings, view), plan, settings, view, submit=submit, ask=not as_json)
+            )
     finally:
         view.close()
+
+
+def _run(search: Callable[[], int], plan: Plan, settings: Settings, view: View, *, submit: bool, ask: bool) -> int:
+    """Return the exit code of a run, whose winner is submitted if that was asked for."""
+    if not submit:
+        return search()
+    from miner.handing_in import submit_run
+    from miner.submitting import Sender, refuse_unnamed
+
+    refuse_unnamed(plan.config.topic)
+    with Sender.of(settings, ask=ask) as sender:  # before the work: something may be missing
+        code = search()
+        if code == EXIT_OK:
+            submit_run(sender, plan, view)
+    return code
 
 
 def _quiet_libraries() -> None:
@@ -89,9 +128,10 @@ def _quiet_libraries() -> None:
 @click.option("--cluster", is_flag=False, flag_value="default", metavar="[KIND|ADDRESS]", help="As for a new run.")
 @click.option("--workers", type=click.IntRange(min=1), help="Evaluations at once on a local pool or cluster.")
 @click.option("--time-budget", metavar="DURATION", help="For this session.")
+@SUBMIT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
 @click.pass_context
-def resume(context: click.Context, /, run: str, cluster: str | None, as_json: bool, **given: Any) -> None:
+def resume(context: click.Context, /, run: str, cluster: str | None, submit: bool, as_json: bool, **given: Any) -> None:
     """Continue RUN, a name of `ltminer runs` or a folder, as if it had never stopped."""
     from contextlib import closing
 
@@ -111,8 +151,11 @@ def resume(context: click.Context, /, run: str, cluster: str | None, as_json: bo
         with closing(Journal.open(folder)) as journal:
             kind = parse_cluster(cluster, settings)
             plan = plan_of(journal.config, kind, settings, parse_duration(settings.time_budget), folder)
+            if submit:
+                plan = replace(plan, resume=f"{plan.resume} --submit")
             view.plan(plan)
-            context.exit(continue_run(plan, journal, settings, view))
+            search = partial(continue_run, plan, journal, settings, view)
+            context.exit(_run(search, plan, settings, view, submit=submit, ask=not as_json))
     finally:
         view.close()
 
@@ -159,8 +202,6 @@ def topics(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def doctor(as_json: bool) -> None:
     """Check the set-up. Reads only: installs nothing, creates nothing."""
-    from dataclasses import asdict
-
     from miner.doctor import examine
 
     findings = examine()

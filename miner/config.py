@@ -6,14 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from data.splits import MAX_TRAIN_ROWS
 from protocol.errors import ConfigError
 from protocol.topics import Topic, topic_from_dict
 
 #: Candidates in flight that are enough for this many slots; beyond it the window grows with the cluster.
 DEFAULT_WINDOW = 16
 WINDOW_PER_SLOT = 2
-#: Rows a pipeline is fitted on at most: neighbouring cross-sections overlap in their targets and add little.
-MAX_TRAIN_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)

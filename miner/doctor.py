@@ -96,7 +96,7 @@ def _fork() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     from data.dataset import Dataset
-    from miner.preparation import dataset_uri
+    from data.sample import dataset_uri
 
     uri = dataset_uri(load_settings().data)
     series = Dataset.open(uri).series()
@@ -104,7 +104,7 @@ def _data() -> Iterator[Finding]:
 
 
 def _topic() -> Iterator[Finding]:
-    from miner.preparation import find_topic
+    from infra.topics import find_topic
 
     topic = find_topic(load_settings().topic)
     yield Finding("topic", "ok", f"{topic.name}: {topic.type} at {topic.broker}, {topic.horizon} bars ahead")

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.panel import Panel
+from data.panel import Panel, score_rows
 from data.splits import Fold, thin
 from miner.prefix import PrefixCache
 from pipelines.build import build
 from pipelines.spec import PIPELINE, STEPS, Call, canonical_text, from_canonical
-from protocol.scores import DayScores, day_scores
 
 Vector = NDArray[np.float64]
 
@@ -112,12 +111,6 @@ def predict_fold(
             f"{np.count_nonzero(~np.isfinite(predicted))} of {predicted.size} predictions are not finite"
         )
     return predicted
-
-
-def score_rows(panel: Panel, rows: tuple[int, int], predicted: Vector) -> DayScores:
-    """Return the day scores of predictions for a row range of the panel."""
-    part = slice(*rows)
-    return day_scores(predicted, panel.target[part], panel.time[part], panel.symbol[part])
 
 
 def walk(

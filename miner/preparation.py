@@ -6,29 +6,27 @@ import dataclasses
 import shlex
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.checks import check
+from data.checked import checked_panel
 from data.dataset import Dataset
-from data.panel import Panel, load_panel, panel_key
-from data.rules import RULES
-from data.sample import sample_uri
-from data.splits import thin, walk_forward
+from data.panel import load_panel
+from data.panel_store import panels_folder
+from data.sample import dataset_uri
+from data.splits import MAX_TRAIN_ROWS, thin, walk_forward
 from infra.cluster import parse_cluster
-from infra.home import find_home, make_folder
+from infra.home import find_home
 from infra.settings import Settings
-from miner.config import MAX_TRAIN_ROWS, RunConfig, default_cap, default_window
+from infra.topics import find_topic
+from miner.config import RunConfig, default_cap, default_window
 from miner.journal import refuse_present
 from miner.plan import Plan, parse_duration
+from miner.record import recorded_modules
 from miner.runs import new_run_name
 from miner.warm_start import known_pipelines
 from pipelines.spaces import SPACES
-from protocol.errors import ConfigError, DataError, UsageError
-from protocol.topics import Topic, builtin_topics, load_topic
-
-CACHE_BYTES = 200_000_000
+from protocol.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +44,6 @@ class Options:
     dry_run: bool = False
 
 
-def find_topic(name: str) -> Topic:
-    """Return a topic by file, by name among the user's topics, or by name among the built-in ones.
-
-    Raises
-    ------
-    ConfigError
-        There is none, or its file is wrong.
-    """
-    if name.endswith(".toml") or "/" in name:
-        return load_topic(Path(name))
-    own = find_home().topics / f"{name}.toml"
-    if own.is_file():
-        return load_topic(own)
-    known = builtin_topics()
-    if name not in known:
-        raise ConfigError(f"no topic {name!r}; `ltminer topics` lists them, or give a TOML file: --topic my-topic.toml")
-    return known[name]
-
-
 def prepare_run(settings: Settings, options: Options) -> Plan:
     """Read the data, fix the configuration, and return the plan; writes nothing but caches.
 
@@ -79,12 +58,11 @@ def prepare_run(settings: Settings, options: Options) -> Plan:
         raise UsageError(f"no search space {settings.space!r}; known: {', '.join(SPACES)}")
     topic = find_topic(settings.topic)
     uri = dataset_uri(settings.data)
-    root = Dataset.open(uri).root
-    if root is None:
-        raise DataError(f"dataset {uri} is empty; bring data with `ltdata import` or `ltdata fetch`")
+    dataset = Dataset.open(uri)
+    root = dataset.known_root
     folder = options.out.absolute() if options.out else find_home().runs / new_run_name()
     refuse_present(folder)
-    panel = _checked_panel(uri, root, topic)
+    panel = checked_panel(dataset, topic, panels_folder())
     config = RunConfig(
         topic=topic,
         data_uri=uri,
@@ -103,8 +81,7 @@ def prepare_run(settings: Settings, options: Options) -> Plan:
     plan = plan_of(config, kind, settings, time_budget_s, folder)
     known = known_pipelines(
         options.start_from,
-        topic,
-        record=options.record,
+        recorded_modules(settings, topic.name) if options.record else {},
         n_features=len(panel.feature_names),
         n_samples=smallest_fit(plan),
     )
@@ -135,29 +112,6 @@ def plan_of(config: RunConfig, kind: str, settings: Settings, time_budget_s: flo
     return Plan(config, panel, split, kind, settings.workers, time_budget_s, folder, resume)
 
 
-def _checked_panel(uri: str, root: str, topic: Topic) -> Panel:
-    """Return the panel; what `ltdata check` refuses is refused before it is first made (appended versions are checked)."""
-    folder, dataset = panels_folder(), Dataset.open(uri)
-    if dataset.is_bare and not (folder / panel_key(root, topic)).is_dir():
-        errors = check(uri, now=time.time_ns() // 1000).errors
-        if errors:
-            found = ", ".join(f"{error.code} {RULES[error.code]} ({error.count})" for error in errors[:3])
-            raise DataError(f"dataset {uri} breaks the format: {found}; `ltdata check {uri}` shows where")
-    return load_panel(uri, root, topic, cache=folder)
-
-
 def smallest_fit(plan: Plan) -> int:
     """Return the rows of the smallest training part."""
     return min(len(thin(plan.panel.time, fold.train, plan.config.max_train_rows)) for fold in plan.split.folds)
-
-
-def panels_folder() -> Path:
-    """Return the panel cache that this process and the local pool share."""
-    return make_folder(find_home().cache / "evaluations" / "panels", free_bytes=CACHE_BYTES)
-
-
-def dataset_uri(name: str) -> str:
-    """Return where a dataset is: `sample`, a path made absolute, or an URI as it is."""
-    if name == "sample":
-        return str(sample_uri())
-    return name if "://" in name else str(Path(name).expanduser().absolute())

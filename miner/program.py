@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from data.panel import Panel, load_panel, panel_key
+from data.panel import Panel, load_panel, panel_key, score_rows
 from data.splits import Split, walk_forward
 from infra.forkserver import PR_SET_PDEATHSIG
-from miner.evaluation import NotFiniteError, arm_cpu_cap, predict_fold, score_rows, walk
+from miner.evaluation import NotFiniteError, arm_cpu_cap, predict_fold, walk
 from miner.outcome import Outcome
 from miner.prefix import PrefixCache
 from miner.task import DataReference, Task

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from data.panel import Panel
+from data.panel import Panel, score_rows
 from data.splits import Fold, Split, walk_forward
 from infra.executor import Executor
 from miner.config import RunConfig
 from miner.engine import SearchResult
-from miner.evaluation import score_rows
 from miner.search import Member
 from miner.task import Task, data_reference
-from pipelines.spec import PIPELINE, STEPS, Call, call, canonical_text
+from pipelines.baselines import reversal, ridge_spec
+from pipelines.spec import canonical_text
 from protocol.errors import ClusterError
 from protocol.scores import PANEL_MIN, DayScores
 from protocol.statistics import DeflatedSharpe, deflated_sharpe, hac_mean
@@ -129,20 +129,6 @@ def iso_day(day: int) -> str:
     return str(np.datetime64(day, "D"))
 
 
-def describe(spec: Call) -> str:
-    """Return a pipeline in a few words: its class names in order."""
-    names = spec.get(STEPS[PIPELINE]) if spec.target == PIPELINE else (spec,)
-    assert isinstance(names, tuple)  # noqa: S101 - the registry's form of a pipeline
-    words = [step.target.rpartition(".")[2] for step in names if isinstance(step, Call)]
-    return " > ".join(word for word in words if word != "FunctionTransformer")
-
-
-def ridge_spec() -> Call:
-    """Return the ridge that every report shows beside the winner."""
-    steps = (call("sklearn.preprocessing.StandardScaler"), call("sklearn.linear_model.RidgeCV"))
-    return call(PIPELINE, {STEPS[PIPELINE]: steps})
-
-
 class ScoringInterruptedError(Exception):
     """The user did not want to wait for the final scores."""
 
@@ -176,8 +162,7 @@ def final_report(
     period = DAY_US if len(np.unique(panel.symbol)) >= PANEL_MIN else 7 * DAY_US  # small panels are scored by week
     lags = math.ceil((config.topic.horizon + 1) * panel.interval / period)
     lines = {name: _line(name, folds, lags) for name, folds in scored.items()}
-    reversal = -np.asarray(panel.features[:, panel.feature_names.index("ret_1")])
-    for name, predicted in (("last-value reversal", reversal), ("zero", np.zeros(len(panel.time)))):
+    for name, predicted in (("last-value reversal", reversal(panel)), ("zero", np.zeros(len(panel.time)))):
         lines[name] = _line(name, _score_here(predicted, panel, split), lags)
     sharpes = [outcome.daily_sharpe for outcome in result.outcomes.values() if outcome.status == "ok"]
     part = lines["winner"].days

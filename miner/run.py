@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from data.panel_store import CACHE_BYTES
 from infra.cluster import open_executor
 from infra.executor import Executor
 from infra.home import find_home, make_folder
@@ -17,13 +18,13 @@ from miner.engine import SearchResult, run_search
 from miner.journal import Journal
 from miner.outcome import MACHINE_DEPENDENT
 from miner.plan import Plan, library_versions
-from miner.preparation import CACHE_BYTES, smallest_fit
-from miner.report import ScoringInterruptedError, describe, final_report
+from miner.preparation import smallest_fit
+from miner.report import ScoringInterruptedError, final_report
 from miner.runs import link_run
 from miner.search import Search
 from miner.view import View
 from pipelines.spaces import search_space
-from pipelines.spec import from_canonical
+from pipelines.spec import describe, from_canonical
 from protocol.errors import EXIT_INTERRUPTED, BudgetReachedError, LongtailError
 
 PROGRAM = "miner.program"

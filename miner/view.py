@@ -9,13 +9,14 @@ import contextlib
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
 from miner.engine import Snapshot
 from miner.outcome import Outcome
 from miner.plan import Plan
-from miner.report import Report, describe
-from pipelines.spec import from_canonical
+from miner.report import Report
+from pipelines.spec import describe, from_canonical
 
 FRONT_ROWS = 10
 #: Plain view: outcomes per line, and the longest silence in seconds.
@@ -37,6 +38,9 @@ class View(Protocol):
 
     def result(self, result: dict[str, Any], report: Report | None) -> None:
         """Show how the run ended."""
+
+    def event(self, name: str, facts: dict[str, Any], lines: Sequence[tuple[str, str]]) -> None:
+        """Show what came after the run: facts for machines, (label, text) lines for people."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -100,7 +104,11 @@ class LineView:
         """See :class:`View`."""
         if report is not None:
             self.note(score_table(report))
-        for label, text in result_lines(result):
+        self.event("result", result, result_lines(result))
+
+    def event(self, name: str, facts: dict[str, Any], lines: Sequence[tuple[str, str]]) -> None:
+        """See :class:`View`."""
+        for label, text in lines:
             self.note(f"{label:>10}  {text}")
 
     def close(self) -> None:
@@ -142,6 +150,10 @@ class JsonView:
     def result(self, result: dict[str, Any], report: Report | None) -> None:
         """See :class:`View`."""
         self._write("result", {**result, "report": report.to_dict() if report else None})
+
+    def event(self, name: str, facts: dict[str, Any], lines: Sequence[tuple[str, str]]) -> None:
+        """See :class:`View`."""
+        self._write(name, facts)
 
     def close(self) -> None:
         """See :class:`View`."""

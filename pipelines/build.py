@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from pipelines.registry import ENTRIES, FUNCTIONS, check
-from pipelines.spec import PIPELINE, UNION, Call, Name, Value
+from pipelines.spec import COLUMNS, NAMED, PIPELINE, UNION, Call, Name, Value
 from protocol.errors import RefusedError
 
 SEED = 0
@@ -32,6 +32,13 @@ def _value(value: Value, seed: int | None) -> Any:
             return value
 
 
+def _named(target: str, members: Any) -> list[tuple[Any, ...]]:
+    """Return members with the names that scikit-learn wants; columns of a transformer as a list."""
+    if target == COLUMNS:
+        return [(f"part{place}", part, list(columns)) for place, (part, columns) in enumerate(members)]
+    return [(f"part{place}", part) for place, part in enumerate(members)]
+
+
 def _operator(spec: Call, seed: int | None) -> Any:
     if spec.target in (PIPELINE, UNION):
         from sklearn.pipeline import make_pipeline, make_union  # scikit-learn only when building
@@ -41,11 +48,32 @@ def _operator(spec: Call, seed: int | None) -> Any:
     registered = ENTRIES[spec.target]
     seeds = {"random_state": seed} if seed is not None and "random_state" in registered.params else {}
     given = {name: _value(value, seed) for name, value in spec.params}
+    if spec.target in NAMED:
+        given[NAMED[spec.target]] = _named(spec.target, given[NAMED[spec.target]])
     return _imported(spec.target)(**{**seeds, **given, **registered.pinned})
+
+
+def _root(spec: Call, seed: int | None) -> Any:
+    """Return the estimator of `spec` with the classifier at its end, if there is one, made a regressor."""
+    if spec.target == PIPELINE:
+        from sklearn.pipeline import make_pipeline  # scikit-learn only when building
+
+        ((_, members),) = spec.params
+        *first, last = members if isinstance(members, tuple) else ()
+        ending = _root(last, seed) if isinstance(last, Call) else _value(last, seed)
+        return make_pipeline(*(_value(member, seed) for member in first), ending)
+    if ENTRIES[spec.target].role != "classifier":
+        return _operator(spec, seed)
+    from pipelines.direction import Direction  # scikit-learn only when building
+
+    return Direction(_operator(spec, seed))
 
 
 def build(spec: Call, seed: int | None = SEED) -> Any:
     """Return the unfitted estimator of `spec`.
+
+    A classifier at its end becomes a regressor (:class:`pipelines.direction.Direction`): fitted on the sign of the
+    label, it predicts P(up) - P(down) or its decision function.
 
     Parameters
     ----------
@@ -66,4 +94,4 @@ def build(spec: Call, seed: int | None = SEED) -> Any:
         The spec is not allowed. Nothing outside the registry is imported.
     """
     check(spec)
-    return _operator(spec, seed)
+    return _root(spec, seed)

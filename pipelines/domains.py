@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.spec import Call, Name, Value
+from pipelines.spec import PIPELINE, Call, Name, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +79,10 @@ class Real(Domain):
         return f"a float {'above' if self.above else 'from'} {self.lo:g} to {self.hi:g}"
 
     def coerce(self, value: Value) -> Value:
-        """See :class:`Domain`."""
-        return float(value) if type(value) is int and abs(value) < 2**53 else value
+        """Write a whole number as a float, and minus zero as zero."""
+        if type(value) is int and abs(value) < 2**53:
+            return float(value)
+        return value + 0.0 if type(value) is float else value
 
     def neighbour(self, value: Value, rng: np.random.Generator) -> Value:
         """Multiply by a log-normal factor (sigma 0.35); zero stays zero."""
@@ -89,6 +91,28 @@ class Real(Domain):
         moved = float(value * math.exp(0.35 * rng.standard_normal()))
         moved = min(max(moved, self.lo), self.hi)
         return value if self.above and moved == self.lo else moved
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Domain):
+    """Numbers from `lo` to `hi` where 2 and 2.0 mean the same: a whole one is written without a point."""
+
+    lo: float
+    hi: float
+
+    def contains(self, value: Value) -> bool:
+        """See :class:`Domain`."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return type(self.coerce(value)) is type(value) and self.lo <= value <= self.hi
+
+    def describe(self) -> str:
+        """See :class:`Domain`."""
+        return f"a number from {self.lo:g} to {self.hi:g}"
+
+    def coerce(self, value: Value) -> Value:
+        """See :class:`Domain`."""
+        return int(value) if type(value) is float and value.is_integer() else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +170,61 @@ class Part(Domain):
 
 
 @dataclass(frozen=True, slots=True)
+class Model(Domain):
+    """A call of one of the listed targets, or a pipeline that ends in one."""
+
+    kind: str
+    targets: tuple[str, ...]
+
+    def contains(self, value: Value) -> bool:
+        """See :class:`Domain`."""
+        while isinstance(value, Call) and value.target == PIPELINE:
+            steps = value.get("steps")
+            value = steps[-1] if isinstance(steps, tuple) and steps else None
+        return isinstance(value, Call) and value.target in self.targets
+
+    def describe(self) -> str:
+        """See :class:`Domain`."""
+        return f"a {self.kind} or a pipeline that ends in one, not itself made of models"
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Domain):
+    """A tuple with one domain per place."""
+
+    places: tuple[Domain, ...]
+
+    def contains(self, value: Value) -> bool:
+        """See :class:`Domain`."""
+        if not isinstance(value, tuple) or len(value) != len(self.places):
+            return False
+        return all(place.contains(inner) for place, inner in zip(self.places, value, strict=True))
+
+    def describe(self) -> str:
+        """See :class:`Domain`."""
+        return "(" + ", ".join(place.describe() for place in self.places) + ")"
+
+    def coerce(self, value: Value) -> Value:
+        """See :class:`Domain`."""
+        if not isinstance(value, tuple) or len(value) != len(self.places):
+            return value
+        return tuple(place.coerce(inner) for place, inner in zip(self.places, value, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Items(Domain):
-    """A tuple of `least` to `most` values of one domain."""
+    """A tuple of `least` to `most` values of one domain; with `single`, one value alone stands for a tuple of one."""
 
     item: Domain
     least: int
     most: int
+    single: bool = False
 
     def contains(self, value: Value) -> bool:
         """See :class:`Domain`."""
-        return (
-            isinstance(value, tuple)
-            and self.least <= len(value) <= self.most
-            and all(self.item.contains(inner) for inner in value)
-        )
+        if not isinstance(value, tuple):
+            return self.single and self.item.contains(value)
+        return self.least <= len(value) <= self.most and all(self.item.contains(inner) for inner in value)
 
     def describe(self) -> str:
         """See :class:`Domain`."""
@@ -167,7 +232,9 @@ class Items(Domain):
 
     def coerce(self, value: Value) -> Value:
         """See :class:`Domain`."""
-        return tuple(self.item.coerce(inner) for inner in value) if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return tuple(self.item.coerce(inner) for inner in value)
+        return (value,) if self.single and self.item.contains(value) else value
 
     def neighbour(self, value: Value, rng: np.random.Generator) -> Value:
         """Move every value."""
@@ -189,9 +256,10 @@ class Either(Domain):
         return " or ".join(option.describe() for option in self.options)
 
     def coerce(self, value: Value) -> Value:
-        """Keep a value that belongs as it is, else take the first coercion that belongs."""
-        if self.contains(value):
-            return value
+        """Let the first option that holds a value coerce it, else take the first coercion that belongs."""
+        holder = next((option for option in self.options if option.contains(value)), None)
+        if holder is not None:
+            return holder.coerce(value)
         forms = (option.coerce(value) for option in self.options)
         return next((form for form in forms if self.contains(form)), value)
 

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.module import to_module
 from pipelines.normal import normal
 from pipelines.registry import DROP, ENTRIES, EXECUTION, FUNCTIONS, PASSTHROUGH
-from pipelines.spec import PIPELINE, UNION, Call, Name, Value, call
+from pipelines.spec import COLUMNS, NAMED, PIPELINE, UNION, Call, Name, Value, call
 from protocol.errors import RefusedError
 
 __all__ = ["from_estimator", "to_module"]
@@ -64,8 +64,15 @@ def _value(value: Any, where: str) -> Value:
     if id(value) in _functions():
         return Name(_functions()[id(value)])
     if type(value).__name__ in _by_class_name():
-        return _operator(value)
+        return _spec(value)
     raise RefusedError(f"{where} is {value!r:.80}, which a pipeline module cannot say")
+
+
+def _members(target: str, named: Any) -> tuple[Value, ...]:
+    """Return the members of ``(name, member)`` or ``(name, member, columns)`` without their names."""
+    if target == COLUMNS:
+        return tuple((_member(part), _value(columns, f"{target} columns")) for _, part, columns in named)
+    return tuple(_member(part) for _, part in named)
 
 
 def _operator(estimator: Any) -> Call:
@@ -85,7 +92,7 @@ def _operator(estimator: Any) -> Call:
             continue
         if not known:
             raise RefusedError(f"{target} sets {name}={value!r:.60}, which the registry does not allow")
-        kept[name] = _value(value, f"{target} {name}")
+        kept[name] = _members(target, value) if NAMED.get(target) == name else _value(value, f"{target} {name}")
     return call(target, kept)
 
 
@@ -105,11 +112,13 @@ def _spec(estimator: Any) -> Call:
         case "Pipeline":
             if estimator.memory is not None:
                 raise RefusedError("the pipeline caches on disk; build it with memory=None")
-            return call(PIPELINE, {"steps": tuple(_member(member) for _, member in estimator.steps)})
+            return call(PIPELINE, {"steps": _members(PIPELINE, estimator.steps)})
         case "FeatureUnion":
             if estimator.transformer_weights is not None:
                 raise RefusedError("the union weights its members; scale them in the estimator instead")
-            return call(UNION, {"transformer_list": tuple(_member(member) for _, member in estimator.transformer_list)})
+            return call(UNION, {"transformer_list": _members(UNION, estimator.transformer_list)})
+        case "Direction" if type(estimator).__module__ == "pipelines.direction":
+            return _spec(estimator.classifier)
         case _:
             return _operator(estimator)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.export import from_estimator
 from pipelines.normal import normal
-from pipelines.registry import ENTRIES
+from pipelines.registry import ENTRIES, MODELS
 from pipelines.spec import PIPELINE, STEPS, Call, Value, call, canonical_text
 from protocol.errors import RefusedError
 
@@ -18,10 +18,11 @@ ORDER = ("scaler", "selector", "transformer", "regressor")
 
 
 def role(step: Value) -> str:
-    """Return the role of a pipeline step; unions and nested pipelines transform."""
+    """Return the role of a pipeline step; unions and nested pipelines transform, classifiers stand for regressors."""
     if not isinstance(step, Call) or step.target in STEPS:
         return "transformer"
-    return ENTRIES[step.target].role
+    found = ENTRIES[step.target].role
+    return "regressor" if found in MODELS else found
 
 
 def steps(spec: Call) -> tuple[Value, ...]:

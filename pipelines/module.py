@@ -8,10 +8,12 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from pipelines.normal import normal
 from pipelines.registry import ENTRIES
-from pipelines.spec import PIPELINE, UNION, Call, Name, Value
+from pipelines.spec import COLUMNS, NAMED, PIPELINE, UNION, Call, Name, Value
 
 WIDTH = 120
 VARIABLE = "exported_pipeline"
@@ -22,6 +24,20 @@ NOTE = (
     "Fit it on rows sorted by time, then symbol: inner folds are cut in row order. Columns are those of the feature "
     "set, in its order."
 )
+DIRECTION = (
+    "Its last step is a classifier: fit it on the sign of the label, without the rows where that is 0, and ask it for "
+    "P(up) - P(down) or its decision function."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What scikit-learn wants as a list."""
+
+    items: tuple[Item, ...]
+
+
+Item: TypeAlias = "Value | _Listed | tuple[Item, ...]"
 
 
 def _clean(text: str) -> str:
@@ -30,9 +46,9 @@ def _clean(text: str) -> str:
     return "".join(char for char in words if not unicodedata.category(char).startswith("C"))
 
 
-def _docstring(title: str, facts: Mapping[str, str]) -> str:
+def _docstring(title: str, facts: Mapping[str, str], classifies: bool) -> str:
     lines = textwrap.wrap(_clean(title) or "A pipeline", WIDTH - 3)
-    lines += ["", *textwrap.wrap(NOTE, WIDTH)]
+    lines += ["", *textwrap.wrap(NOTE, WIDTH), *(textwrap.wrap(DIRECTION, WIDTH) if classifies else ())]
     if facts:
         lines.append("")
     for key, value in facts.items():
@@ -73,21 +89,38 @@ def _imports(spec: Call) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _brackets(value: Value) -> tuple[str, list[tuple[str, Value]], str] | None:
+def _named(target: str, members: Value) -> _Listed:
+    """Return members with the names that scikit-learn wants; columns of a transformer as a list."""
+    named: list[Item] = []
+    for place, member in enumerate(members if isinstance(members, tuple) else ()):
+        if target == COLUMNS and isinstance(member, tuple):
+            part, columns = member
+            named.append((f"part{place}", part, _Listed(columns if isinstance(columns, tuple) else ())))
+        else:
+            named.append((f"part{place}", member))
+    return _Listed(tuple(named))
+
+
+def _brackets(value: Item) -> tuple[str, list[tuple[str, Item]], str] | None:
     """Return the opening, the labelled contents and the closing of what can be broken over lines."""
     match value:
         case Call(target, ((_, members),)) if target in MAKERS and isinstance(members, tuple):
             return MAKERS[target].rpartition(".")[2] + "(", [("", member) for member in members], ")"
         case Call(target, params):
-            arguments = sorted({**dict(params), **ENTRIES[target].pinned}.items())
+            given: dict[str, Item] = {**dict(params), **ENTRIES[target].pinned}
+            if target in NAMED:
+                given[NAMED[target]] = _named(target, value.get(NAMED[target]))
+            arguments = sorted(given.items(), key=lambda pair: pair[0])
             return target.rpartition(".")[2] + "(", [(f"{name}=", inner) for name, inner in arguments], ")"
+        case _Listed(items):
+            return "[", [("", inner) for inner in items], "]"
         case tuple():
             return "(", [("", inner) for inner in value], ",)" if len(value) == 1 else ")"
         case _:
             return None
 
 
-def _flat(value: Value) -> str:
+def _flat(value: Item) -> str:
     brackets = _brackets(value)
     if brackets is not None:
         opening, contents, closing = brackets
@@ -98,7 +131,7 @@ def _flat(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def _laid_out(value: Value, column: int, indent: int, spread: bool = False) -> str:
+def _laid_out(value: Item, column: int, indent: int, spread: bool = False) -> str:
     """Return the source of `value`, which starts at `column` of a line indented by `indent`; a comma may follow."""
     flat = _flat(value)
     brackets = _brackets(value)
@@ -135,4 +168,7 @@ def to_module(spec: Call, *, title: str, facts: Mapping[str, str]) -> str:
     """
     plain = normal(spec)
     body = _laid_out(plain, 0, 0, spread=True)
-    return f"{_docstring(title, facts)}\n{_imports(plain)}\n{VARIABLE} = {body}\n"
+    steps = plain.get("steps")
+    last = steps[-1] if isinstance(steps, tuple) else None
+    classifies = isinstance(last, Call) and ENTRIES[last.target].role == "classifier"
+    return f"{_docstring(title, facts, classifies)}\n{_imports(plain)}\n{VARIABLE} = {body}\n"

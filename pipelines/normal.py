@@ -3,16 +3,19 @@
 The rules change no prediction. Execution parameters and values equal to the library's default are left out, whole
 numbers become floats where only floats belong, step names are erased, and containers are simplified: an identity step
 disappears, nested pipelines and unions are flattened, a union drops what it drops and vanishes when one member is
-left. The root is always a pipeline that ends in a regressor.
+left. The root is always a pipeline that ends in a regressor or classifier.
 """
 
 from __future__ import annotations
 
-from pipelines.registry import DROP, ENTRIES, EXECUTION, PASSTHROUGH, check, entry
-from pipelines.spec import PIPELINE, STEPS, UNION, Call, Value, call
+from pipelines.registry import DROP, ENTRIES, EXECUTION, MODELS, PASSTHROUGH, check, entry
+from pipelines.spec import PIPELINE, STEPS, UNION, Call, Name, Value, call
 from protocol.errors import RefusedError
 
-IDENTITY = Call("sklearn.preprocessing.FunctionTransformer")
+IDENTITY = (
+    Call("sklearn.preprocessing.FunctionTransformer"),
+    Call("sklearn.preprocessing.FunctionTransformer", (("func", Name("copy.copy")),)),
+)
 
 
 def _operator(spec: Call) -> Call:
@@ -33,7 +36,7 @@ def _operator(spec: Call) -> Call:
 
 def _parts(value: Value) -> Value:
     if isinstance(value, Call):
-        return value if value.target in STEPS else _operator(value)
+        return _member(value)
     return tuple(_parts(inner) for inner in value) if isinstance(value, tuple) else value
 
 
@@ -42,7 +45,7 @@ def _member(member: Value) -> Value:
         return member
     if member.target not in STEPS:
         plain = _operator(member)
-        return PASSTHROUGH if plain == IDENTITY else plain
+        return PASSTHROUGH if plain in IDENTITY else plain
     members = _members(member)
     if member.target == PIPELINE:
         if not members:
@@ -88,14 +91,14 @@ def normal(spec: Call) -> Call:
     Raises
     ------
     RefusedError
-        Something in it is not registered or out of bounds, no feature is left, or it does not end in a regressor.
+        Something in it is not registered or out of bounds, no feature is left, or it does not end in a model.
     """
     root = spec if spec.target == PIPELINE else call(PIPELINE, {"steps": (spec,)})
     steps = _members(root)
     last = steps[-1] if steps else None
-    if not isinstance(last, Call) or last.target in STEPS or ENTRIES[last.target].role != "regressor":
+    if not isinstance(last, Call) or last.target in STEPS or ENTRIES[last.target].role not in MODELS:
         name = last.target if isinstance(last, Call) else repr(last)
-        raise RefusedError(f"the pipeline ends in {name}; its last step must be a regressor")
+        raise RefusedError(f"the pipeline ends in {name}; its last step must be a regressor or classifier")
     if DROP in steps:
         raise RefusedError("a union of the pipeline drops every feature; keep at least one branch")
     root = call(PIPELINE, {"steps": steps})

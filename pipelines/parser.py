@@ -1,9 +1,9 @@
 """A pipeline module is parsed, never executed: from its bytes to the spec it names.
 
 The subset: an optional docstring; imports of registered modules and operators; assignments of one new name each;
-constructor calls with keyword arguments (``make_pipeline``, ``make_union`` and the steps of ``Pipeline`` and
-``FeatureUnion`` by position too); literals. ``exported_pipeline`` is the result. Whatever is not in the subset is
-refused with its line and what to do about it.
+constructor calls with keyword arguments (the members of ``make_pipeline`` and ``make_union``, and the first argument
+of the constructors in `FIRST`, by position too); literals. ``exported_pipeline`` is the result. Whatever is not in the
+subset is refused with its line and what to do about it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,29 @@ import hashlib
 import warnings
 from dataclasses import dataclass, field
 
+from pipelines.catalogue import ALIASES
+from pipelines.left_out import PARAMETERS, why
 from pipelines.module import VARIABLE
 from pipelines.normal import normal, plain
 from pipelines.registry import ENTRIES, EXECUTION, FUNCTIONS, WORDS
-from pipelines.source import decode, guard, refuse
-from pipelines.spec import PIPELINE, STEPS, UNION, Call, Name, Value, call
+from pipelines.script import in_words, surplus
+from pipelines.source import MAX_BYTES, decode, guard, refuse
+from pipelines.spec import COLUMNS, NAMED, PIPELINE, STEPS, UNION, Call, Name, Value, call
 from protocol.errors import RefusedError
 
 MAX_STRING = 200
 MAKERS = {"sklearn.pipeline.make_pipeline": PIPELINE, "sklearn.pipeline.make_union": UNION}
-_LEAVES = frozenset({*ENTRIES, *FUNCTIONS, *MAKERS})
+FIRST = {
+    **STEPS,
+    **NAMED,
+    "sklearn.feature_selection.RFE": "estimator",
+    "sklearn.feature_selection.RFECV": "estimator",
+    "sklearn.feature_selection.SelectFromModel": "estimator",
+    "sklearn.preprocessing.FunctionTransformer": "func",
+}
+"""Constructors whose first argument people write by position, and its name."""
+
+_LEAVES = frozenset({*ENTRIES, *FUNCTIONS, *ALIASES, *MAKERS})
 _MODULES = frozenset(leaf[:at] for leaf in _LEAVES for at, char in enumerate(leaf) if char == ".")
 _BY_NAME = {leaf.rpartition(".")[2]: leaf for leaf in sorted(_LEAVES)}
 
@@ -33,8 +46,11 @@ def block_hash(source: bytes) -> str:
 
 
 def _hint(name: str) -> str:
-    known = _BY_NAME.get(name.rpartition(".")[2])
-    return f"write {known}" if known else "delete it or use an operator that docs/spec/module.md lists"
+    last = name.rpartition(".")[2]
+    if last in _BY_NAME:
+        return f"write {_BY_NAME[last]}"
+    reason = why(last)
+    return f"delete it: {reason}" if reason else "delete it or use an operator that docs/spec/module.md lists"
 
 
 @dataclass(slots=True)
@@ -114,6 +130,7 @@ class _Reader:
             self.used.add(node.id)
             return bound
         target = self.dotted(node) or ""
+        target = ALIASES.get(target, target)
         if target in FUNCTIONS:
             return Name(target)
         remedy = "call it" if target in _LEAVES else "import or assign it first"
@@ -133,10 +150,17 @@ class _Reader:
             shown = target or ast.unparse(node.func)[:60]
             raise self.refuse(node, f"calls {shown}", _hint(shown))
         given = self.keywords(node)
+        if target in FIRST and node.args:
+            if len(node.args) > 1 or FIRST[target] in given:
+                raise self.refuse(node, f"gives {target} too many arguments", "write name=value")
+            given[FIRST[target]] = self.value(node.args[0])
         if target in MAKERS or target in STEPS:
             return self.container(node, target, given)
-        if node.args:
+        if node.args and target not in FIRST:
             raise self.refuse(node, f"gives {target} an argument without its name", "write name=value")
+        if target in NAMED:
+            width = 3 if target == COLUMNS else 2
+            given[NAMED[target]] = self.named(node, given.get(NAMED[target], ()), width)
         try:
             return plain(call(target, given))
         except RefusedError as error:
@@ -150,12 +174,12 @@ class _Reader:
             members = tuple(self.value(item) for item in node.args)
             target = MAKERS[target]
         else:
-            if len(node.args) > 1 or (node.args and STEPS[target] in given):
-                raise self.refuse(node, f"gives {target} too many arguments", f"write {STEPS[target]}=[(name, step)]")
-            steps = self.value(node.args[0]) if node.args else given.pop(STEPS[target], ())
-            members = self.named(node, steps)
+            members = self.named(node, given.pop(STEPS[target], ()), 2)
         if given:
-            raise self.refuse(node, f"sets {sorted(given)[0]} of {target}", "remove it")
+            name = min(given)
+            raise self.refuse(
+                node, f"sets {name} of {target}", "remove it" + (f": {PARAMETERS[name]}" if name in PARAMETERS else "")
+            )
         kinds = WORDS[target]
         for member in members:
             if not isinstance(member, Call) and member not in kinds:
@@ -164,12 +188,15 @@ class _Reader:
             raise self.refuse(node, f"gives {target} no steps", "give at least one")
         return call(target, {STEPS[target]: members})
 
-    def named(self, node: ast.Call, steps: Value) -> tuple[Value, ...]:
-        pairs = steps if isinstance(steps, tuple) else ()
-        names = [pair[0] for pair in pairs if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)]
-        if len(names) != len(pairs) or len(set(names)) != len(names) or any("__" in name for name in names):
-            raise self.refuse(node, "has steps that are not (name, step) pairs with distinct names", "write them so")
-        return tuple(pair[1] for pair in pairs if isinstance(pair, tuple))
+    def named(self, node: ast.Call, steps: Value, width: int) -> tuple[Value, ...]:
+        """Return members without their names: what is left of two, or the tuple of what is left of three."""
+        rows = steps if isinstance(steps, tuple) else ()
+        whole = [row for row in rows if isinstance(row, tuple) and len(row) == width]
+        names = [row[0] for row in whole if isinstance(row[0], str)]
+        if len(names) != len(rows) or len(set(names)) != len(names) or any("__" in name for name in names):
+            shape = "(name, step) pairs" if width == 2 else "(name, transformer, columns)"
+            raise self.refuse(node, f"has steps that are not {shape} with distinct names", "write them so")
+        return tuple(row[1] if width == 2 else row[1:] for row in whole)
 
     def module(self, tree: ast.Module) -> Call:
         body = tree.body
@@ -187,6 +214,20 @@ class _Reader:
             return normal(result)
         except RefusedError as error:
             raise RefusedError(f"{self.name}, line {line}: {error}") from error
+
+
+def _parsed(source: bytes, name: str) -> Call:
+    text = decode(source, name)
+    guard(text, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        line = error.lineno if isinstance(error, SyntaxError) and error.lineno else 1
+        reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+        raise refuse(name, line, f"is not Python ({reason})", "correct it") from error
+    return _Reader(name).module(tree)
 
 
 def parse_module(source: bytes | str, name: str = "<module>") -> Call:
@@ -207,20 +248,18 @@ def parse_module(source: bytes | str, name: str = "<module>") -> Call:
     Raises
     ------
     RefusedError
-        The module leaves the subset; the message names the line, the construct and the remedy. No other exception
-        leaves this function, whatever the bytes.
+        The module leaves the subset; the message names the line, the construct and the remedy, for a whole script of
+        TPOT all lines to delete. No other exception leaves this function, whatever the bytes.
     """
     try:
-        text = decode(source.encode("utf-8") if isinstance(source, str) else source, name)
+        content = source.encode("utf-8") if isinstance(source, str) else source
     except UnicodeEncodeError as error:
         raise refuse(name, 1, "holds a lone surrogate", "save as UTF-8") from error
-    guard(text, name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        line = error.lineno if isinstance(error, SyntaxError) and error.lineno else 1
-        reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
-        raise refuse(name, line, f"is not Python ({reason})", "correct it") from error
-    return _Reader(name).module(tree)
+        return _parsed(content, name)
+    except RefusedError as error:
+        around = surplus(content[:MAX_BYTES].decode("utf-8", "replace"), _LEAVES | _MODULES, _BY_NAME.keys())
+        if not around:
+            raise
+        remedy = f"delete {in_words(around)}: a module holds imports of operators and `{VARIABLE} = ...` only"
+        raise refuse(name, around[0][0], "holds a whole script around its pipeline", remedy) from error

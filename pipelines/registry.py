@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pipelines import catalogue
+from pipelines.caps import MAX_FITS, MEMBERS, check_fits
 from pipelines.domains import Domain
+from pipelines.left_out import PARAMETERS, why
 from pipelines.parameter_rules import REQUIRED, Required
 from pipelines.spec import MAX_DEPTH, PIPELINE, STEPS, UNION, Call, Name, Value
 from protocol.errors import RefusedError
@@ -20,11 +22,17 @@ from protocol.errors import RefusedError
 EXECUTION = frozenset({"n_jobs", "nthread", "verbose", "verbosity"})
 """Parameters that say how to run, not what to compute: dropped on reading, pinned by :func:`pipelines.build.build`."""
 
-MAX_STEPS = 16
+MAX_STEPS = MEMBERS
 """Most members of one pipeline or union."""
 
 MAX_CALLS = 64
 """Most calls in one pipeline."""
+
+BEFORE = ("scaler", "selector", "transformer")
+"""Roles of the steps before the last one."""
+
+MODELS = ("regressor", "classifier")
+"""Roles of the last step."""
 
 PASSTHROUGH = "passthrough"
 DROP = "drop"
@@ -41,7 +49,7 @@ class Entry:
     target : str
         Public dotted name; its last part is the class, the rest the module to import.
     role : str
-        ``scaler``, ``selector``, ``transformer``, ``regressor``, ``splitter`` or ``container``.
+        ``scaler``, ``selector``, ``transformer``, ``regressor``, ``classifier``, ``splitter`` or ``container``.
     params : mapping of str to (default, domain)
         Allowed keyword arguments; the default is the library's own and is left out of a canonical spec.
     pinned : mapping of str to value
@@ -70,7 +78,7 @@ def _entries() -> Mapping[str, Entry]:
 
 ENTRIES: Mapping[str, Entry] = _entries()
 FUNCTIONS: frozenset[str] = frozenset(catalogue.FUNCTIONS)
-VERSION = "1"
+VERSION = "2"
 
 
 def fingerprint() -> str:
@@ -79,7 +87,7 @@ def fingerprint() -> str:
     for target, known in sorted(ENTRIES.items()):
         lines.append(f"{target} {known.role} {sorted(known.pinned.items())} {sorted(known.required)}")
         lines += [f"  {name} = {rule!r}" for name, rule in sorted(known.params.items())]
-    lines += sorted(FUNCTIONS)
+    lines += [*sorted(FUNCTIONS), f"{MAX_STEPS} {MAX_CALLS} {MAX_DEPTH} {MAX_FITS}"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -93,32 +101,34 @@ def entry(target: str) -> Entry:
     """
     found = ENTRIES.get(target)
     if found is None:
-        near = sorted(known for known in ENTRIES if known.rpartition(".")[2] == target.rpartition(".")[2])
-        hint = f"write {near[0]}" if near else "docs/spec/module.md lists what a pipeline may use"
+        name = target.rpartition(".")[2]
+        near = sorted(known for known in ENTRIES if known.rpartition(".")[2] == name)
+        hint = f"write {near[0]}" if near else why(name) or "docs/spec/module.md lists what a pipeline may use"
         raise RefusedError(f"{target} is not a registered operator; {hint}")
     return found
 
 
-def _check_steps(spec: Call, depth: int, count: list[int]) -> None:
+def _check_steps(spec: Call, depth: int, count: list[int], ends: bool) -> None:
+    """Check a container; `ends` tells whether a pipeline may end in a model here."""
     name = STEPS[spec.target]
     members = spec.get(name)
     if not isinstance(members, tuple) or not 1 <= len(members) <= MAX_STEPS or len(spec.params) != 1:
         raise RefusedError(f"{spec.target} needs {name} with 1 to {MAX_STEPS} members and nothing else")
     for place, member in enumerate(members):
-        last = spec.target == PIPELINE and place == len(members) - 1
+        last = ends and spec.target == PIPELINE and place == len(members) - 1
         if isinstance(member, Call):
-            roles = ("scaler", "selector", "transformer") + (("regressor",) if last else ())
+            roles = (*BEFORE, *MODELS) if last else BEFORE
             role = entry(member.target).role
             if role not in roles and member.target not in STEPS:
                 raise RefusedError(f"{member.target} is a {role}; here only a {', '.join(roles)} can stand")
-            _check(member, depth + 1, count)
+            _check(member, depth + 1, count, last)
         elif member not in WORDS[spec.target]:
             raise RefusedError(f"{spec.target} has the member {member!r}; give an operator or 'passthrough'")
 
 
 def _check_value(value: Value, depth: int, count: list[int]) -> None:
     if isinstance(value, Call):
-        _check(value, depth + 1, count)
+        _check(value, depth + 1, count, True)  # the domain knows what it ends in
     elif isinstance(value, tuple):
         for inner in value:
             _check_value(inner, depth + 1, count)
@@ -126,20 +136,21 @@ def _check_value(value: Value, depth: int, count: list[int]) -> None:
         raise RefusedError(f"{value.target} is not a registered function; known: {', '.join(sorted(FUNCTIONS))}")
 
 
-def _check(spec: Call, depth: int, count: list[int]) -> None:
+def _check(spec: Call, depth: int, count: list[int], ends: bool) -> None:
     count[0] += 1
     if depth > MAX_DEPTH or count[0] > MAX_CALLS:
         raise RefusedError(f"the pipeline has more than {MAX_CALLS} operators or {MAX_DEPTH} levels; make it smaller")
     found = entry(spec.target)
     if spec.target in STEPS:
-        return _check_steps(spec, depth, count)
+        return _check_steps(spec, depth, count, ends)
     given = {name for name, _ in spec.params}
     for missing in sorted(found.required - given):
         raise RefusedError(f"{spec.target} needs {missing}: {found.params[missing][1].describe()}")
     for name, value in spec.params:
         if name not in found.params:
+            reason = f": {PARAMETERS[name]}" if name in PARAMETERS else ""
             known = ", ".join(sorted(found.params)) or "none"
-            raise RefusedError(f"{spec.target} may not set {name}; remove it (allowed: {known})")
+            raise RefusedError(f"{spec.target} may not set {name}; remove it{reason} (allowed: {known})")
         if not found.params[name][1].contains(value):
             shown = repr(value)[:80]
             raise RefusedError(f"{spec.target}: {name} is {shown}; give {found.params[name][1].describe()}")
@@ -155,4 +166,5 @@ def check(spec: Call) -> None:
     RefusedError
         Naming the operator, the parameter, its value and what is allowed.
     """
-    _check(spec, 0, [0])
+    _check(spec, 0, [0], True)
+    check_fits(spec)

@@ -84,6 +84,8 @@ def _word(token: tokenize.TokenInfo, name: str) -> None:
 
 def _sign(token: tokenize.TokenInfo, before: tokenize.TokenInfo, name: str) -> None:
     sign, line = token.string, token.start[0]
+    if sign == "<":
+        raise refuse(name, line, "uses `<`, as of a printed object", "import what it is and write its name")
     if sign not in SIGNS:
         raise refuse(name, line, f"uses `{sign[:10]}`", "write plain names, calls, numbers, strings, tuples and lists")
     after_value = before.type in (tokenize.NAME, tokenize.STRING, tokenize.NUMBER) or before.string in (")", "]")

@@ -36,6 +36,19 @@ UNION = "sklearn.pipeline.FeatureUnion"
 STEPS: Mapping[str, str] = MappingProxyType({PIPELINE: "steps", UNION: "transformer_list"})
 """Targets that hold other operators in order, and the parameter that holds them (names of steps are erased)."""
 
+COLUMNS = "sklearn.compose.ColumnTransformer"
+NAMED: Mapping[str, str] = MappingProxyType(
+    {
+        COLUMNS: "transformers",
+        "sklearn.ensemble.StackingClassifier": "estimators",
+        "sklearn.ensemble.StackingRegressor": "estimators",
+        "sklearn.ensemble.VotingClassifier": "estimators",
+        "sklearn.ensemble.VotingRegressor": "estimators",
+    }
+)
+"""Operators with a parameter of named members: ``(name, member)``, or ``(name, member, columns)``; the spec holds
+the members without their names."""
+
 _TARGET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+\Z", re.ASCII)
 _PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
@@ -159,16 +172,37 @@ def spec_hash(spec: Call) -> str:
     return hashlib.sha256(canonical_text(spec).encode("ascii")).hexdigest()
 
 
+def describe(spec: Call) -> str:
+    """Return a pipeline in a few words: its class names in order."""
+    names = spec.get(STEPS[PIPELINE]) if spec.target == PIPELINE else (spec,)
+    assert isinstance(names, tuple)  # noqa: S101 - the registry's form of a pipeline
+    words = [step.target.rpartition(".")[2] for step in names if isinstance(step, Call)]
+    return " > ".join(word for word in words if word != "FunctionTransformer")
+
+
+_TREES = ("n_estimators", 100)
 ENSEMBLES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
+        "sklearn.ensemble.AdaBoostClassifier": ("n_estimators", 50),
         "sklearn.ensemble.AdaBoostRegressor": ("n_estimators", 50),
+        "sklearn.ensemble.BaggingClassifier": ("n_estimators", 10),
         "sklearn.ensemble.BaggingRegressor": ("n_estimators", 10),
-        "sklearn.ensemble.ExtraTreesRegressor": ("n_estimators", 100),
-        "sklearn.ensemble.GradientBoostingRegressor": ("n_estimators", 100),
+        "sklearn.ensemble.ExtraTreesClassifier": _TREES,
+        "sklearn.ensemble.ExtraTreesRegressor": _TREES,
+        "sklearn.ensemble.GradientBoostingClassifier": _TREES,
+        "sklearn.ensemble.GradientBoostingRegressor": _TREES,
+        "sklearn.ensemble.HistGradientBoostingClassifier": ("max_iter", 100),
         "sklearn.ensemble.HistGradientBoostingRegressor": ("max_iter", 100),
-        "sklearn.ensemble.RandomForestRegressor": ("n_estimators", 100),
-        "lightgbm.LGBMRegressor": ("n_estimators", 100),
-        "xgboost.XGBRegressor": ("n_estimators", 100),
+        "sklearn.ensemble.RandomForestClassifier": _TREES,
+        "sklearn.ensemble.RandomForestRegressor": _TREES,
+        "sklearn.ensemble.RandomTreesEmbedding": _TREES,
+        "lightgbm.LGBMClassifier": _TREES,
+        "lightgbm.LGBMRegressor": _TREES,
+        "xgboost.XGBClassifier": _TREES,
+        "xgboost.XGBRFClassifier": _TREES,
+        "xgboost.XGBRFRegressor": _TREES,
+        "xgboost.XGBRegressor": _TREES,
+        "sklearn.neural_network.MLPClassifier": ("hidden_layer_sizes", 100),
         "sklearn.neural_network.MLPRegressor": ("hidden_layer_sizes", 100),
     }
 )

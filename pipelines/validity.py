@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pipelines.estimator_rules import contradictions
-from pipelines.registry import DROP, ENTRIES
-from pipelines.spec import PIPELINE, STEPS, Call, Value
+from pipelines.registry import DROP, ENTRIES, MODELS
+from pipelines.spec import COLUMNS, NAMED, PIPELINE, STEPS, Call, Value
 
 MAX_CELLS = 2**29
 """Largest intermediate matrix, rows x columns: 4 GiB of float64."""
@@ -175,6 +175,79 @@ def _hidden_sign(_: Call, shape: Shape, __: list[str]) -> Shape:
     return replace(shape, sign=UNKNOWN)
 
 
+def _function(spec: Call, shape: Shape, _: list[str]) -> Shape:
+    return shape if spec.get("func") is None else replace(shape, sign=UNKNOWN)
+
+
+def _centres(spec: Call, shape: Shape, found: list[str]) -> Shape:
+    clusters = int(_number(spec, "n_clusters"))
+    if clusters > shape.rows:
+        found.append(f"{spec.target.rpartition('.')[2]}: n_clusters={clusters} of {shape.rows} rows")
+    return _columns(shape, clusters)
+
+
+def _components(spec: Call, shape: Shape, _: list[str]) -> Shape:
+    """Follow what makes as many columns as it is told, or about as many as there are."""
+    wanted = _setting(spec, "n_components")
+    return _columns(shape, wanted) if isinstance(wanted, int) else _columns(shape, 1, shape.most)
+
+
+def _at_most(spec: Call, shape: Shape, found: list[str]) -> Shape:
+    """Follow what cannot make more columns than it gets."""
+    wanted = _setting(spec, "n_components")
+    if isinstance(wanted, int) and wanted > shape.most:
+        found.append(f"{spec.target.rpartition('.')[2]}: n_components={wanted} of at most {shape.most} columns")
+    return _components(spec, shape, found)
+
+
+def _factors(spec: Call, shape: Shape, _: list[str]) -> Shape:
+    wanted = _setting(spec, "n_components")
+    return _columns(shape, 1, min(wanted, shape.most) if isinstance(wanted, int) else shape.most)
+
+
+def _codes(spec: Call, shape: Shape, found: list[str]) -> Shape:
+    after = _components(spec, shape, found)
+    return replace(after, most=2 * after.most) if _setting(spec, "split_sign") else after
+
+
+def _projection(spec: Call, shape: Shape, found: list[str]) -> Shape:
+    if _setting(spec, "n_components") != "auto":
+        return _components(spec, shape, found)
+    eps = _number(spec, "eps")  # Johnson and Lindenstrauss, as scikit-learn has it
+    needed = int(4 * math.log(shape.rows) / (eps**2 / 2 - eps**3 / 3))
+    if needed > shape.most:
+        found.append(
+            f"{spec.target.rpartition('.')[2]}: {shape.rows} rows need {needed} of at most {shape.most} columns"
+        )
+    return _columns(shape, min(max(needed, 1), shape.most))
+
+
+def _leaves(spec: Call, shape: Shape, _: list[str]) -> Shape:
+    trees, depth = int(_number(spec, "n_estimators")), _setting(spec, "max_depth")
+    return _columns(shape, trees, trees * 2**depth if isinstance(depth, int) else trees * shape.rows)
+
+
+def _by_columns(spec: Call, shape: Shape, found: list[str]) -> Shape:
+    least = most = 0
+    used: set[Value] = set()
+    members = spec.get("transformers")
+    for member in members if isinstance(members, tuple) else ():
+        part, columns = member if isinstance(member, tuple) else (DROP, ())
+        chosen = columns if isinstance(columns, tuple) else ()
+        beyond = [column for column in chosen if isinstance(column, int) and column >= shape.most]
+        if beyond:
+            found.append(f"ColumnTransformer: column {beyond[0]} of at most {shape.most}, counted from 0")
+        used |= set(chosen)
+        after = _walk(part, Shape(shape.rows, len(chosen), len(chosen), UNKNOWN), found)
+        least, most = (least, most) if part == DROP else (least + after.least, most + after.most)
+    remainder = _setting(spec, "remainder")
+    left = Shape(shape.rows, max(0, shape.least - len(used)), max(0, shape.most - len(used)), UNKNOWN)
+    if remainder != DROP and left.most:
+        after = _walk(remainder, replace(left, least=max(left.least, 1)), found)
+        least, most = least + (after.least if left.least else 0), most + after.most
+    return _columns(shape, least, most)
+
+
 STEP: Mapping[str, Step] = {
     "SelectPercentile": _percentile,
     "SelectKBest": _best,
@@ -184,8 +257,23 @@ STEP: Mapping[str, Step] = {
     "VarianceThreshold": _variance,
     "RFE": _rfe,
     "SelectFromModel": _any_selector,
+    "RFECV": _any_selector,
     "FeatureAgglomeration": _agglomeration,
+    "KMeans": _centres,
+    "MiniBatchKMeans": _centres,
+    "BisectingKMeans": _centres,
     "PCA": _pca,
+    "IncrementalPCA": _at_most,
+    "TruncatedSVD": _at_most,
+    "FactorAnalysis": _factors,
+    "MiniBatchDictionaryLearning": _codes,
+    "BernoulliRBM": _components,
+    "GaussianRandomProjection": _projection,
+    "SparseRandomProjection": _projection,
+    "PolynomialCountSketch": _kernel,
+    "RandomTreesEmbedding": _leaves,
+    "ColumnTransformer": _by_columns,
+    "FunctionTransformer": _function,
     "FastICA": _ica,
     "Nystroem": _kernel,
     "RBFSampler": _kernel,
@@ -200,6 +288,18 @@ STEP: Mapping[str, Step] = {
     "Binarizer": _hidden_sign,
 }
 """By class name; the others keep columns and signs."""
+
+
+def _inside(spec: Call, shape: Shape, found: list[str]) -> None:
+    """Follow the models that an operator wraps, as far as they see its rows and columns."""
+    if spec.target == COLUMNS or spec.target.endswith(".TransformedTargetRegressor"):
+        return  # the one has been followed, the labels of the other may have any sign
+    members = spec.get(NAMED[spec.target]) if spec.target in NAMED else ()
+    for member in members if isinstance(members, tuple) else ():
+        _walk(member, shape, found)
+    for name, value in spec.params:
+        if isinstance(value, Call) and name == "estimator":
+            _walk(value, shape, found)
 
 
 def _walk(spec: Value, shape: Shape, found: list[str]) -> Shape:
@@ -224,11 +324,9 @@ def _walk(spec: Value, shape: Shape, found: list[str]) -> Shape:
             max(min(branch.sign, SOME_NEGATIVE) for branch in shapes),
         )
     else:
-        for _, value in spec.params:
-            if isinstance(value, Call) and ENTRIES[value.target].role == "regressor":
-                found.extend(contradictions(value, shape.rows, shape.most))
         after = STEP[name](spec, shape, found) if name in STEP else shape
-        if ENTRIES[spec.target].role == "regressor":
+        _inside(spec, shape, found)
+        if ENTRIES[spec.target].role in MODELS:
             found.extend(contradictions(spec, shape.rows, shape.most))
     if after.least * shape.rows > MAX_CELLS:
         found.append(f"{name} makes {after.least} columns of {shape.rows} rows, more than {MAX_CELLS} numbers")

@@ -53,3 +53,9 @@ class BudgetReachedError(LongtailError):
     """The budget is used up before there is anything to show."""
 
     exit_code = 6
+
+
+class EquivocationError(LongtailError):
+    """Going on might sign two different things with one key; whoever restarts services must not restart this one."""
+
+    exit_code = 78

@@ -63,6 +63,7 @@ def test_target_and_label_belong_to_their_rows():
     t = 168 + 50
     returns = np.diff(np.log(close[4]))
     y = np.log(close[4, t + 4] / close[4, t + 1])
+    assert panel.realised[row] == pytest.approx(y)
     assert panel.target[row] == pytest.approx(y / (returns[t - 168 : t].std(ddof=1) * np.sqrt(3)))
     np.testing.assert_array_equal(panel.label, gaussian_rank(panel.target, panel.time))
     few = panel_from(table_of(4), TOPIC)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.bars import DAY_US, bars_from
 from data.synthetic import synthetic
-from data.target import CLIP, fit_label, forward_target
+from data.target import CLIP, fit_label, forward_return, forward_target
 
 HOUR_US = DAY_US // 24
 
@@ -28,7 +28,7 @@ def bars_of(close, drop=()):
 def test_the_formula_at_every_row(seed, horizon, sigma):
     close = np.exp(np.random.default_rng(seed).normal(size=50).cumsum() / 20)
     bars = bars_of(close)
-    u = forward_target(bars, np.full(100, sigma), horizon)[:50]
+    u = forward_target(forward_return(bars, horizon), np.full(100, sigma), horizon)[:50]
     for t in range(50):
         if t + 1 + horizon >= 50:
             assert np.isnan(u[t])
@@ -42,7 +42,7 @@ def test_the_formula_at_every_row(seed, horizon, sigma):
 def test_a_close_touches_only_the_targets_that_enter_or_leave_there(bar, horizon):
     close = np.exp(np.sin(np.arange(60)) / 10)
     changed = np.where(np.arange(60) == bar, close * 1.01, close)
-    one, other = (forward_target(bars_of(c), np.full(120, 0.1), horizon) for c in (close, changed))
+    one, other = (forward_return(bars_of(c), horizon) for c in (close, changed))
     differ = np.flatnonzero(~((one == other) | (np.isnan(one) & np.isnan(other))))
     last = 60 - horizon - 2
     assert differ.tolist() == sorted(t for t in {bar - 1, bar - 1 - horizon} if 0 <= t <= last)
@@ -52,7 +52,7 @@ def test_a_close_touches_only_the_targets_that_enter_or_leave_there(bar, horizon
 @given(st.integers(1, 58), st.integers(1, 20))
 def test_no_target_spans_a_missing_bar(bar, horizon):
     bars = bars_of(np.exp(np.sin(np.arange(60)) / 10), drop=[bar])
-    u = forward_target(bars, np.full(119, 0.1), horizon)
+    u = forward_return(bars, horizon)
     time = (bars.time[:59] - bars.time[0]) // HOUR_US
     known = [t for t in time if t + 1 + horizon < 60 and not t <= bar <= t + 1 + horizon]
     assert time[~np.isnan(u[:59])].tolist() == known
@@ -63,14 +63,14 @@ def test_no_target_spans_a_hole_in_the_grid(bar, horizon):
     bars = bars_of(np.exp(np.sin(np.arange(60)) / 10))
     late = bars.position >= bar
     bars = replace(bars, time=bars.time + late * DAY_US, hole=np.arange(60) == bar)
-    u = forward_target(bars, np.full(120, 0.1), horizon)[:60]
+    u = forward_return(bars, horizon)[:60]
     known = [t for t in range(60) if t + 1 + horizon < 60 and not t < bar <= t + 1 + horizon]
     assert np.flatnonzero(~np.isnan(u)).tolist() == known
 
 
 def test_without_movement_there_is_no_target():
     bars = bars_of(np.exp(np.sin(np.arange(60)) / 10))
-    assert np.isnan(forward_target(bars, np.zeros(120), 1)).all()
+    assert np.isnan(forward_target(forward_return(bars, 1), np.zeros(120), 1)).all()
 
 
 def test_the_label_is_a_rank_within_the_timestamp_and_u_itself_for_few_symbols():

@@ -21,7 +21,8 @@ def test_everything_is_below_the_named_home(tmp_path: Path, monkeypatch: pytest.
     assert home.settings_file == base / "config" / "longtail.toml"
     assert home.topics == base / "config" / "topics"
     assert home.runs == base / "state" / "runs"
-    assert home.record == base / "state" / "record"
+    assert home.ledger == base / "state" / "ledger.sqlite"
+    assert home.submissions == base / "state" / "submissions"
     assert not base.exists()
 
 

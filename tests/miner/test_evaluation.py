@@ -11,10 +11,10 @@ import pytest
 from made_runs import TOPIC, pipeline, text_of
 from threadpoolctl import threadpool_limits
 
-from data.panel import Panel, load_panel
+from data.panel import Panel, load_panel, score_rows
 from data.splits import Split, thin, walk_forward
 from miner import evaluation, prefix
-from miner.evaluation import FoldScore, NotFiniteError, predict_fold, score_rows, split_steps, walk
+from miner.evaluation import FoldScore, NotFiniteError, predict_fold, split_steps, walk
 from miner.prefix import PrefixCache
 from pipelines.build import build
 from pipelines.individuals import random_individual, spec_of

@@ -22,10 +22,10 @@ from miner.config import RunConfig
 from miner.engine import SearchResult
 from miner.outcome import Outcome
 from miner.program import outcome_of
-from miner.report import Line, Report, ScoringInterruptedError, describe, final_report
+from miner.report import Line, Report, ScoringInterruptedError, final_report
 from miner.search import Member, PruningCount
 from miner.task import task_of
-from pipelines.spec import call, complexity, from_canonical
+from pipelines.spec import call, complexity, describe, from_canonical
 from protocol.errors import ClusterError
 from protocol.scores import DayScores
 

@@ -114,6 +114,22 @@ def test_known_individuals_stay_within_the_registry_and_reach_the_space(name: st
     assert len({step.target for step in regressors if isinstance(step, Call)}) >= 3
 
 
+def test_a_classifier_stands_where_regressors_stand() -> None:
+    space = search_space("ridge", n_features=6, n_samples=300)
+    rng = np.random.default_rng(3)
+    classifier = call("sklearn.linear_model.LogisticRegression", {"C": 0.5})
+    one = known_individual(call(PIPELINE, {"steps": (call("sklearn.decomposition.PCA"), classifier)}), space)
+    assert role(classifier) == "regressor"
+    last = set()
+    for _ in range(60):
+        child = mutate(one, rng) or crossover(one, random_individual(space, rng), rng)
+        assert child is not None
+        members = steps(spec_of(child))
+        assert [role(step) for step in members].count("regressor") == 1 and role(members[-1]) == "regressor"
+        last.add(members[-1].target if isinstance(members[-1], Call) else "")
+    assert classifier.target in last and len(last) >= 2
+
+
 def test_a_foreign_module_that_is_not_allowed_is_refused() -> None:
     space = search_space("ridge", n_features=4, n_samples=100)
     with pytest.raises(RefusedError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.build import build
 from pipelines.individuals import random_individual, spec_of
 from pipelines.module import WIDTH, to_module
 from pipelines.parser import parse_module
@@ -57,6 +59,55 @@ def test_a_module_reads_like_python() -> None:
     assert found == EXPECTED[: one_line[0]] + "    " + flat + "\n" + EXPECTED[one_line[1] :]
 
 
+COMBINED = call(
+    PIPELINE,
+    {
+        "steps": (
+            call(
+                "sklearn.compose.ColumnTransformer",
+                {"transformers": ((PCA, (0, 1, 2)), ("passthrough", (3,))), "remainder": PICK},
+            ),
+            call("sklearn.preprocessing.FunctionTransformer", {"func": Name("numpy.tanh")}),
+            call(
+                "sklearn.ensemble.StackingRegressor",
+                {
+                    "estimators": (call(PIPELINE, {"steps": (ICA, NET)}), call("lightgbm.LGBMRegressor")),
+                    "final_estimator": call("sklearn.linear_model.Ridge", {"alpha": 2.0}),
+                },
+            ),
+        )
+    },
+)
+EXPECTED_BODY = """\
+exported_pipeline = make_pipeline(
+    ColumnTransformer(
+        remainder=SelectFwe(score_func=f_regression),
+        transformers=[("part0", PCA(n_components=2), [0, 1, 2]), ("part1", "passthrough", [3])],
+    ),
+    FunctionTransformer(func=np.tanh),
+    StackingRegressor(
+        estimators=[
+            ("part0", make_pipeline(FastICA(random_state=1), MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs"))),
+            ("part1", LGBMRegressor(n_jobs=1, verbose=-1)),
+        ],
+        final_estimator=Ridge(alpha=2.0),
+    ),
+)
+"""
+
+
+def test_members_of_combinations_get_names_and_lists() -> None:
+    module = to_module(COMBINED, title="T", facts={})
+    assert module[module.index("exported_pipeline") :] == EXPECTED_BODY
+    assert parse_module(module) == COMBINED
+    namespace: dict[str, Any] = {}
+    exec(compile(module, "pipeline.py", "exec"), namespace)  # noqa: S102  # the text above
+    x = np.random.default_rng(0).standard_normal((60, 6))
+    y = x.sum(axis=1)
+    found = namespace["exported_pipeline"].fit(x, y).predict(x)
+    assert np.array_equal(found, build(COMBINED).fit(x, y).predict(x))
+
+
 def formatted(source: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(WIDTH), "-"],
@@ -70,12 +121,12 @@ def formatted(source: str) -> str:
 
 def test_the_layout_is_that_of_the_formatter() -> None:
     alphas = tuple(float(alpha) for alpha in np.geomspace(1e-3, 1e5, 30))
-    specs = [SPEC, call("sklearn.linear_model.RidgeCV", {"alphas": alphas})]
+    specs = [SPEC, call("sklearn.linear_model.RidgeCV", {"alphas": alphas}), COMBINED]
     for space in SPACES:
         rng = np.random.default_rng(5)
         found = search_space(space, n_features=20, n_samples=5000)
         specs += [spec_of(random_individual(found, rng)) for _ in range(25)]
-    for spec in specs[:2]:
+    for spec in specs[:3]:
         module = to_module(spec, title="T", facts={})
         assert formatted(module) == module
     modules = [to_module(spec, title="T", facts={}) for spec in specs]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pipelines.build import build
-from pipelines.domains import Choice, Domain, Either, Function, Items, Part, Real, Whole
+from pipelines.caps import MAX_FITS, fits
+from pipelines.domains import Choice, Domain, Either, Function, Items, Model, Number, Part, Real, Record, Whole
 from pipelines.parameter_rules import EPS
 from pipelines.registry import ENTRIES, FUNCTIONS, MAX_CALLS, MAX_STEPS, check, entry, fingerprint
 from pipelines.spec import PIPELINE, STEPS, Call, Name, Value, call
@@ -58,15 +59,19 @@ def samples(domain: Domain) -> list[Value]:
     match domain:
         case Whole(lo, hi) | Real(lo, hi, False):
             found: list[Value] = [lo, hi]
+        case Number(lo, hi):
+            found = [domain.coerce(lo), domain.coerce(hi), (lo + hi) / 2 + 0.1]
         case Real(_, hi):
             found = [hi]
         case Function(targets):
             found = [Name(target) for target in targets]
         case Items(item, least, most):
             found = [tuple(samples(item)[-1:] * count) for count in {least, most}]
+        case Record(places):
+            found = [tuple(samples(place)[0] for place in places)]
         case Either(options):
             found = [value for option in options for value in samples(option)]
-        case Part(targets):
+        case Part(targets) | Model(_, targets):
             found = [call(target, required(target)) for target in targets]
         case Choice(values):
             found = list(values)
@@ -74,7 +79,9 @@ def samples(domain: Domain) -> list[Value]:
 
 
 def required(target: str) -> dict[str, Value]:
-    return {name: samples(ENTRIES[target].params[name][1])[0] for name in ENTRIES[target].required}
+    if target in STEPS:
+        return {STEPS[target]: (call("sklearn.preprocessing.StandardScaler"),)}
+    return {name: min(samples(ENTRIES[target].params[name][1]), key=fits) for name in ENTRIES[target].required}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +91,11 @@ def test_the_bounds_lie_within_what_scikit_learn_accepts(target: str) -> None:
     """scikit-learn validates types and ranges at fit; here without data."""
     for name, (_, domain) in ENTRIES[target].params.items():
         for value in samples(domain):
-            build(call(target, {**required(target), name: value}))._validate_params()
+            spec = call(target, {**required(target), name: value})
+            if fits(spec) > MAX_FITS:
+                continue
+            estimator = build(spec)
+            getattr(estimator, "classifier", estimator)._validate_params()
 
 
 def test_class_names_are_unique() -> None:

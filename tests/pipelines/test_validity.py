@@ -6,13 +6,16 @@ import warnings
 
 import numpy as np
 import pytest
+from drawn_specs import specs
+from hypothesis import HealthCheck, given, settings
 from threadpoolctl import threadpool_limits
 
 from pipelines.build import build
+from pipelines.caps import fits
 from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of
 from pipelines.normal import normal
 from pipelines.spaces import SPACES, search_space
-from pipelines.spec import PIPELINE, UNION, Call, Name, Value, call, canonical_text
+from pipelines.spec import PIPELINE, UNION, Call, Name, Value, call, canonical_text, parts
 from pipelines.validity import problems
 
 RIDGE = call("sklearn.linear_model.Ridge")
@@ -48,6 +51,10 @@ def pipe(*members: Value) -> Call:
 
 def union(*members: Value) -> Call:
     return call(UNION, {"transformer_list": members})
+
+
+def columns(*members: Value, **params: Value) -> Call:
+    return sk("compose.ColumnTransformer", transformers=members, **params)
 
 
 AGGLOMERATION = "cluster.FeatureAgglomeration"
@@ -121,6 +128,35 @@ TELLS = [
     (pipe(sk("linear_model.SGDRegressor", alpha=0.0, learning_rate="optimal")), "alpha=0"),
     (pipe(call("lightgbm.LGBMRegressor", {"boosting_type": "rf", "n_estimators": 3})), "rf"),
     (pipe(sk("linear_model.LassoCV", cv=sk(FOLDS, gap=80))), "gap 80"),
+    (pipe(sk("cluster.KMeans", n_clusters=81), RIDGE), "n_clusters=81 of 80 rows"),
+    (pipe(sk("cluster.BisectingKMeans", n_clusters=81), RIDGE), "n_clusters=81 of 80 rows"),
+    (pipe(sk("cluster.MiniBatchKMeans", n_clusters=81), RIDGE), "n_clusters=81 of 80 rows"),
+    (pipe(sk("decomposition.IncrementalPCA", n_components=7), RIDGE), "n_components=7 of at most 6"),
+    (pipe(sk("decomposition.TruncatedSVD", n_components=7), RIDGE), "n_components=7 of at most 6"),
+    (pipe(sk("random_projection.GaussianRandomProjection"), RIDGE), "80 rows need 3756 of at most 6 columns"),
+    (pipe(sk("random_projection.SparseRandomProjection", eps=0.9), RIDGE), "of at most 6 columns"),
+    (pipe(sk("cluster.KMeans", n_clusters=4), sk("decomposition.PCA", n_components=5), RIDGE), "at most 4"),
+    (pipe(columns((sk("preprocessing.StandardScaler"), (0, 6))), RIDGE), "column 6 of at most 6, counted from 0"),
+    (pipe(columns((sk("decomposition.PCA", n_components=3), (0, 1))), RIDGE), "n_components=3 of at most 2"),
+    (pipe(columns(("passthrough", (0, 1))), sk("decomposition.PCA", n_components=3), RIDGE), "at most 2"),
+    (pipe(columns(("drop", (0, 1))), RIDGE), "gets no columns"),
+    (pipe(sk("linear_model.OrthogonalMatchingPursuit", n_nonzero_coefs=7)), "n_nonzero_coefs=7"),
+    (pipe(sk("ensemble.HistGradientBoostingRegressor", loss="quantile")), "without quantile"),
+    (pipe(sk("ensemble.VotingRegressor", estimators=(RIDGE, sk("svm.LinearSVR", dual=False)))), "primal"),
+    (
+        pipe(sk("ensemble.BaggingRegressor", estimator=pipe(sk("decomposition.PCA", n_components=7), RIDGE))),
+        "at most 6",
+    ),
+    (pipe(sk("svm.LinearSVC", penalty="l1", loss="hinge")), "penalty 'l1'"),
+    (pipe(sk("svm.LinearSVC", loss="hinge", dual=False)), "loss 'hinge'"),
+    (pipe(sk("svm.LinearSVC", penalty="l1", dual=True)), "dual=True"),
+    (pipe(sk("linear_model.LogisticRegression", l1_ratio=0.5)), "solver 'lbfgs' with l1_ratio"),
+    (pipe(sk("linear_model.LogisticRegression", l1_ratio=0.5, solver="liblinear")), "solver 'liblinear' with l1_ratio"),
+    (pipe(sk("linear_model.LogisticRegression", dual=True)), "dual=True"),
+    (pipe(sk("linear_model.SGDClassifier", alpha=0.0)), "alpha=0"),
+    (pipe(sk("discriminant_analysis.LinearDiscriminantAnalysis", shrinkage="auto")), "with shrinkage"),
+    (pipe(sk("discriminant_analysis.QuadraticDiscriminantAnalysis", shrinkage=0.5)), "with shrinkage"),
+    (pipe(call("lightgbm.LGBMClassifier", {"boosting_type": "rf", "n_estimators": 3})), "rf"),
     (pipe(sk("linear_model.LassoCV", cv=sk(FOLDS, test_size=20))), "of 80 rows"),
 ]
 
@@ -155,6 +191,45 @@ FINE = [
     pipe(sk("feature_selection.SelectFromModel", estimator=RIDGE, max_features=7), RIDGE),
     pipe(call("lightgbm.LGBMRegressor", {"boosting_type": "rf", "n_estimators": 3, "colsample_bytree": 0.5})),
     pipe(sk("linear_model.LassoCV", cv=sk(FOLDS, gap=10))),
+    pipe(sk("cluster.KMeans", n_clusters=80), sk("decomposition.PCA", n_components=80), RIDGE),
+    pipe(sk("decomposition.IncrementalPCA", n_components=6), RIDGE),
+    pipe(sk("decomposition.TruncatedSVD", n_components=6), RIDGE),
+    pipe(sk("decomposition.FactorAnalysis", n_components=9), RIDGE),
+    pipe(sk("decomposition.MiniBatchDictionaryLearning", n_components=4, split_sign=True, max_iter=3), RIDGE),
+    pipe(sk("random_projection.GaussianRandomProjection", n_components=9), RIDGE),
+    pipe(sk("random_projection.GaussianRandomProjection", n_components=9), sk(AGGLOMERATION, n_clusters=9), RIDGE),
+    pipe(sk("ensemble.RandomTreesEmbedding", n_estimators=2, sparse_output=False), sk(AGGLOMERATION), RIDGE),
+    pipe(
+        columns((sk("cluster.KMeans", n_clusters=4), (0, 5)), ("drop", (1,)), remainder="passthrough"),
+        sk("decomposition.PCA", n_components=7),
+        RIDGE,
+    ),
+    pipe(
+        columns(("passthrough", (0, 0)), remainder=sk("preprocessing.MinMaxScaler")),
+        sk("decomposition.PCA", n_components=6),
+        RIDGE,
+    ),
+    pipe(columns(("passthrough", tuple(range(6))), remainder=sk("decomposition.PCA", n_components=9)), RIDGE),
+    pipe(sk("preprocessing.FunctionTransformer", func=Name("numpy.absolute")), sk(KERNEL, kernel="chi2"), RIDGE),
+    pipe(sk("linear_model.OrthogonalMatchingPursuit", n_nonzero_coefs=6)),
+    pipe(
+        sk(
+            "compose.TransformedTargetRegressor",
+            regressor=sk("tree.DecisionTreeRegressor", criterion="poisson"),
+            transformer=sk("preprocessing.MinMaxScaler"),
+        )
+    ),
+    pipe(
+        sk(
+            "ensemble.StackingRegressor",
+            estimators=(RIDGE, sk("tree.DecisionTreeRegressor")),
+            final_estimator=sk("cross_decomposition.PLSRegression", n_components=2),
+        )
+    ),
+    pipe(sk("linear_model.LogisticRegression", l1_ratio=1.0, solver="liblinear")),
+    pipe(sk("linear_model.LogisticRegression", l1_ratio=0.5, solver="saga")),
+    pipe(sk("svm.LinearSVC", penalty="l1")),
+    pipe(sk("ensemble.BaggingClassifier", max_samples=0.5, bootstrap=False)),
 ]
 
 
@@ -162,6 +237,26 @@ FINE = [
 def test_what_just_fits_is_not_told(spec: Call) -> None:
     assert problems(spec, n_features=6, n_samples=80) == []
     assert works(spec, 80, 6)
+
+
+WIDENS = {"BernoulliRBM", "KBinsDiscretizer", "PolynomialFeatures", "RandomTreesEmbedding", "SplineTransformer"}
+
+
+def light(spec: Call) -> bool:
+    """Tell whether a pipeline may be fitted in a test: few trees and rounds, small numbers, no explosion of columns."""
+    names = [part.target.rpartition(".")[2] for part in parts(spec)]
+    if fits(spec) > 150 or len(names) > 10 or sum(name in WIDENS for name in names) > 1 or "TheilSenRegressor" in names:
+        return False
+    named = [(name, value) for part in parts(spec) for name, value in part.params if type(value) is int]
+    return all(value <= 40 or name == "random_state" or "samples" in name for name, value in named)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(specs())
+def test_nothing_of_the_catalogue_is_refused_that_would_work(spec: Call) -> None:
+    told = problems(spec, n_features=5, n_samples=60)
+    if told and light(spec):
+        assert not works(spec, 60, 5), (told, canonical_text(spec))
 
 
 def test_a_matrix_that_no_machine_holds_is_told() -> None:

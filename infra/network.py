@@ -1,0 +1,182 @@
+"""The ledger in force and the keys of this home; and the local network that a newcomer starts with.
+
+A local network is a ledger of one's own with one validator, `validator`, whose stake decides alone, and one miner, `miner`.
+Its money is worth nothing, so its keys are convenient: random passwords lie beside their keystores, readable by their owner
+only, and the work factor is small, since it adds nothing to a random password of 256 bits. Keys for a network with others are
+made by `key new`, with a password of one's own and the usual work factor.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.files import atomic_write
+from infra.home import Home, find_home
+from infra.keystore import PASSWORD_SUFFIX, SUFFIX, keystore_path, load_key, password_for, save_key, stored_key
+from infra.lock import exclusive
+from infra.settings import Settings
+from protocol.errors import ConfigError
+from protocol.keys import Key
+from protocol.ledger.event import sign
+from protocol.ledger.genesis import Genesis, GenesisAccount
+from protocol.ledger.ledger import Ledger, Receipt
+from protocol.ledger.params import LTFT
+from protocol.ledger.refusal import NonceError
+from protocol.ledger.sqlite import SqliteLedger
+
+LOCAL = "local"
+MINER, VALIDATOR = "miner", "validator"
+#: What development chains use by convention.
+LOCAL_CHAIN_ID = 31_337
+#: wei
+POOL, STAKE, BALANCE = 1_000_000 * LTFT, 1_000 * LTFT, 1_000 * LTFT
+#: scrypt's n: opens in 2 ms instead of half a second.
+LOCAL_WORK_FACTOR = 1_024
+#: Of finding the next nonce while something else signs with the same key.
+NONCE_TRIES = 100
+
+
+def open_network(settings: Settings) -> SqliteLedger:
+    """Open the ledger of the settings, making the local network if it is that and not there yet.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is no ledger of this version, or the home cannot be written.
+    DataError
+        The ledger is damaged.
+    """
+    if settings.ledger == LOCAL:
+        return ensure_local_network(find_home())
+    return SqliteLedger.open(Path(settings.ledger).expanduser().absolute())
+
+
+def find_network(settings: Settings) -> SqliteLedger | None:
+    """Open the ledger of the settings; None if it is the local one and nobody has used it yet.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`open_network`.
+    """
+    if settings.ledger == LOCAL and not find_home().ledger.exists():
+        return None
+    return open_network(settings)
+
+
+def ensure_local_network(home: Home) -> SqliteLedger:
+    """Open the local network of a home; the first call makes it, however many processes call at once or are killed.
+
+    Raises
+    ------
+    ConfigError
+        The home cannot be written.
+    DataError
+        The ledger is damaged.
+    """
+    if not home.ledger.exists():
+        with exclusive(home.state / ".network.lock"):
+            if not home.ledger.exists():
+                _make_local(home)
+    return SqliteLedger.open(home.ledger)
+
+
+def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receipt:
+    """Sign an event with the key's next nonce and append it, whoever else signs with the key meanwhile.
+
+    Called twice it sends twice: whether something has happened already is for the caller to see in the state. Two programs
+    that send the same at the same moment send it once, and both get its receipt.
+
+    Raises
+    ------
+    LedgerRefusal
+        A rule refuses it; nothing has changed.
+    ConfigError, DataError
+        The ledger cannot be written or is damaged, or the key signs elsewhere without pause.
+    """
+    account = ledger.state().accounts.get(key.address)
+    nonce = account.nonce if account else 0
+    for _ in range(NONCE_TRIES):
+        try:
+            return ledger.append(sign(key, ledger.domain, kind, nonce, body))
+        except NonceError as error:
+            nonce = error.expected
+    raise ConfigError(f"key {key.address} signs elsewhere without pause; use one key per program")
+
+
+def key_path(settings: Settings, role: str) -> Path:
+    """Return the keystore in force for a role: the one of the settings, else the one of the role's name."""
+    return keystore_path(settings.key or role)
+
+
+def find_key(settings: Settings, role: str, *, ask: bool = True) -> Key:
+    """Return the key in force for a role, `miner` or `validator`.
+
+    Parameters
+    ----------
+    settings : Settings
+    role : str
+        Name of the keystore if the settings name none.
+    ask : bool
+        Whether a terminal may be asked for the password.
+
+    Raises
+    ------
+    ConfigError
+        There is no such key, it cannot be opened, or there is no password for it.
+    """
+    path = key_path(settings, role)
+    if not path.exists():
+        raise ConfigError(f"no keystore {path}; make one with `key new`, or name one by the setting `key`")
+    return load_key(path, password_for(path, settings.password_file, ask=ask))
+
+
+def find_address(settings: Settings, role: str) -> str:
+    """Return the address of the key in force for a role, without its password.
+
+    Raises
+    ------
+    ConfigError
+        There is no such key, or its keystore is damaged or does not tell its address.
+    """
+    stored = stored_key(key_path(settings, role))
+    if not stored.address:
+        raise ConfigError(
+            stored.problem or f"keystore {stored.file} does not tell its address; open it with `key show`"
+        )
+    return stored.address
+
+
+def _make_local(home: Home) -> None:
+    """Make what is missing, the ledger last: it stands for the whole."""
+    accounts = {name: _local_address(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER)}
+    if accounts[VALIDATOR] == accounts[MINER]:
+        raise ConfigError(f"{VALIDATOR} and {MINER} in {home.keys} are the same key; remove one of the keystores")
+    genesis = Genesis(
+        chain_id=LOCAL_CHAIN_ID,
+        name=LOCAL,
+        time=int(time.time()),
+        pool=POOL,
+        accounts=(
+            GenesisAccount(address=accounts[VALIDATOR], name=VALIDATOR, stake=STAKE),
+            GenesisAccount(address=accounts[MINER], name=MINER, balance=BALANCE),
+        ),
+    )
+    SqliteLedger.create(home.ledger, genesis).close()
+
+
+def _local_address(path: Path) -> str:
+    """Return the address of a keystore, which is made with a password beside it if it is not there."""
+    if path.exists():
+        stored = stored_key(path)
+        if not stored.address:
+            raise ConfigError(stored.problem or f"keystore {path} does not tell its address; move it elsewhere")
+        return stored.address
+    key, password = Key.create(), secrets.token_urlsafe(32)
+    atomic_write(path.with_suffix(PASSWORD_SUFFIX), f"{password}\n".encode(), mode=0o600)
+    save_key(path, key, password, iterations=LOCAL_WORK_FACTOR)
+    return key.address

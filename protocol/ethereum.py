@@ -1,0 +1,21 @@
+"""eth-account, imported at its first use (it takes half a second) and without its side effect.
+
+It imports py_ecc, which raises the recursion limit of the interpreter to 100,000. There a deeply nested text of a stranger
+overflows the C stack of ``json`` or ``ast`` and kills the process, where it should end in a RecursionError; so the limit is
+put back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+
+def eth_account(module: str = "eth_account") -> Any:
+    """Return eth-account or one of its modules."""
+    limit = sys.getrecursionlimit()
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.setrecursionlimit(limit)

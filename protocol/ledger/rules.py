@@ -1,0 +1,118 @@
+"""The state machine of the ledger: what an event does, and what time alone does. Whole numbers only; no clock, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from protocol.errors import DataError
+from protocol.ledger import ballots, blocks, money, submissions
+from protocol.ledger.event import Record, SignedEvent, domain_of, record_hash
+from protocol.ledger.genesis import Genesis
+from protocol.ledger.refusal import LedgerRefusal, NonceError
+from protocol.ledger.state import Account, Deadline, State
+
+
+def initial_state(genesis: Genesis) -> State:
+    """Return the state at record 0."""
+    state = State(genesis, domain_of(genesis))
+    with state.transaction():
+        for account in genesis.accounts:
+            state.accounts[account.address] = Account(account.address, account.name, account.balance)
+            money.set_stake(state, account.address, account.stake)
+    return state
+
+
+def apply(state: State, record: Record, *, signatures: bool = True) -> State:
+    """Do what a record says to `state`, in place, entirely or not at all, and return it.
+
+    Parameters
+    ----------
+    state : State
+        The state after the record below.
+    record : Record
+    signatures : bool
+        False when the caller has checked the signature of this very record before.
+
+    Raises
+    ------
+    LedgerRefusal
+        A rule refuses the event.
+    DataError
+        The record does not follow the one below.
+    """
+    event = record.event
+    _check_link(state, record)
+    event.check()
+    if record.hash != record_hash(record.height, record.previous, record.time, event):
+        raise DataError(f"record {record.height} does not have the hash {record.hash}")
+    if signatures:
+        event.check_signature(state.domain)
+    with state.transaction():
+        advance(state, record.time)
+        state.height, state.head = record.height, record.hash
+        account = state.accounts.get(event.author)
+        if account is None and event.kind != "register":
+            raise LedgerRefusal("no-account", f"{event.author} has no account; register it first")
+        if event.nonce != (expected := account.nonce if account else 0):
+            raise NonceError(event.author, event.nonce, expected)
+        _EVENTS[event.kind](state, event)
+        account = state.accounts[event.author]
+        state.accounts[event.author] = replace(account, nonce=account.nonce + 1)
+    return state
+
+
+def advance(state: State, time: int) -> State:
+    """Let time pass up to `time` (Unix seconds), in place: everything that falls due at or before it happens. Return `state`.
+
+    Passing through any moment on the way gives the same state. A time before ``state.time`` changes nothing.
+    """
+    with state.transaction():
+        while (deadline := state.due(time)) is not None:
+            state.time = deadline.time
+            _DEADLINES[deadline.rank](state, deadline)
+        state.time = max(state.time, time)
+    return state
+
+
+def _check_link(state: State, record: Record) -> None:
+    if record.height != state.height + 1:
+        raise DataError(f"record {record.height} does not follow height {state.height}")
+    if record.previous != state.head:
+        raise DataError(f"record {record.height} is not linked to the record below, {state.head}")
+    if type(record.time) is not int or record.time < state.time:
+        raise DataError(f"record {record.height} has time {record.time}, before {state.time} of the record below")
+
+
+def _reveal(state: State, event: SignedEvent) -> None:
+    ballots.open_ballot(state, submissions.reveal(state, event))
+
+
+def _tick(state: State, event: SignedEvent) -> None:
+    """Let time pass: it has already."""
+
+
+_EVENTS: Mapping[str, Callable[[State, SignedEvent], None]] = MappingProxyType(
+    {
+        "register": money.register,
+        "transfer": money.transfer,
+        "stake": money.stake,
+        "unstake": money.unstake,
+        "commit": submissions.commit,
+        "reveal": _reveal,
+        "report_commit": ballots.commit,
+        "report_reveal": ballots.reveal,
+        "tick": _tick,
+    }
+)
+_DEADLINES: Mapping[int, Callable[[State, Deadline], None]] = MappingProxyType(
+    {
+        submissions.COMMITMENT_RANK: submissions.forfeit,
+        ballots.WINDOW_RANK: ballots.end_window,
+        ballots.REVEAL_RANK: ballots.end_reveals,
+        ballots.EXPIRY_RANK: ballots.expire,
+        money.UNSTAKE_RANK: money.pay_unstake,
+        blocks.AGE_RANK: blocks.retire,
+    }
+)

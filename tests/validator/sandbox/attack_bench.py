@@ -1,0 +1,108 @@
+"""What the attack suite works with: a scene, a sandbox per set of layers, and the control pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import attack_program
+import numpy as np
+import pytest
+from attack_scene import WORDS, Scene
+
+from validator.sandbox.host import Job, Replay, Sandbox
+from validator.sandbox.policy import TIERS, Layer, Limits
+from validator.sandbox.tiers import survey
+
+CONTROL_TEXT = '{"sklearn.pipeline.Pipeline":{"steps":[{"sklearn.preprocessing.StandardScaler":{}},{"sklearn.linear_model.Ridge":{}}]}}'
+ROWS, COLUMNS, BATCH = 300, 4, 2000
+LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attack reports, and what the host sees of it."""
+
+    replay: Replay
+    damage: list[str]
+
+    @property
+    def successes(self) -> list[str]:
+        """What an attack that reports has reported."""
+        return [] if self.replay.predictions is None else attack_program.reported(self.replay.predictions)
+
+
+class Bench:
+    """A context with everything; what it opens it closes."""
+
+    def __enter__(self) -> Self:
+        self._sandboxes: dict[frozenset[Layer], Sandbox] = {}
+        seen = survey()
+        self.missing = {layer: finding.text for layer, finding in seen.layers.items() if not finding.works}
+        self.tiers = [tier for tier in TIERS if seen.tiers[tier] is None]
+        with contextlib.ExitStack() as self._open:
+            self.scene = self._open.enter_context(Scene())
+            self.control = self._control(frozenset())
+            self._open = self._open.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def need(self, layers: frozenset[Layer]) -> None:
+        """Skip the test on a machine that lacks one of the layers."""
+        for layer in sorted(layers & set(self.missing)):
+            pytest.skip(f"no {layer} here: {self.missing[layer]}")
+
+    def sandbox(self, layers: frozenset[Layer]) -> Sandbox:
+        """Return the sandbox with these layers; it is started once."""
+        if layers not in self._sandboxes:
+            self._sandboxes[layers] = self._open.enter_context(self.another(layers))
+        return self._sandboxes[layers]
+
+    @staticmethod
+    def another(layers: frozenset[Layer]) -> Sandbox:
+        """Return one more sandbox, for the caller to start and end."""
+        return Sandbox(program="attack_program", layers=layers, path=[str(Path(__file__).parent)])
+
+    def open_sandboxes(self) -> list[Sandbox]:
+        """Return the sandboxes that have been started."""
+        return list(self._sandboxes.values())
+
+    @staticmethod
+    def job(text: str, limits: Limits = LIMITS) -> Job:
+        """Return a job with the marked numbers in the training data, and in test rows that are not released at once."""
+        table = np.random.default_rng(7).normal(size=(ROWS + 2 * BATCH, COLUMNS))
+        label = table[:ROWS, 0] + 0.1 * table[:ROWS, 1]
+        table[0, -1] = _word("train")
+        table[ROWS + BATCH :, -1] = _word("later rows")
+        return Job(text, 0, table[:ROWS], label, table[ROWS:], [(0, BATCH), (BATCH, 2 * BATCH)], limits)
+
+    def attack(
+        self, name: str, layers: frozenset[Layer], *, unconfined: bool = False, given: dict[str, Any] | None = None,
+        look: bool = True, limits: Limits = LIMITS, **more: Any,
+    ) -> Outcome:  # fmt: skip
+        """Run one attack in the jail of these layers and look at the host afterwards."""
+        given = given or self.scene.given(unconfined=unconfined)
+        sandbox = self.sandbox(layers)
+        replay = sandbox.run(self.job(json.dumps({"attack": name, **given, **more}), limits))
+        return Outcome(replay, self.scene.damage(sandbox.pid) if look else [])
+
+    def check_control(self, layers: frozenset[Layer]) -> None:
+        """Assert that the sandbox works as it did before anybody attacked it, to the last bit."""
+        assert self._control(layers).tobytes() == self.control.tobytes()
+
+    def _control(self, layers: frozenset[Layer]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        replay = self.sandbox(layers).run(self.job(CONTROL_TEXT))
+        assert replay.predictions is not None, f"{replay.status}: {replay.reason}"
+        return replay.predictions
+
+
+def _word(name: str) -> float:
+    return float(np.frombuffer(bytes([WORDS[name]] * 8), dtype="<f8")[0])

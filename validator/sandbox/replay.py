@@ -1,0 +1,53 @@
+"""The program a validator runs in the jail: build the pipeline from its text, fit it, answer timestamp by timestamp."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+
+import numpy as np
+
+from pipelines.build import build
+from pipelines.registry import ENTRIES, FUNCTIONS
+from pipelines.spec import from_canonical
+from validator.sandbox.task import Task
+
+#: Imported by the libraries if they are there, and of no use here: they double what every fork has to copy, and one of them
+#: starts a thread, which no process that forks may have.
+UNWANTED = frozenset({"dask", "distributed", "matplotlib", "pandas", "polars", "psutil", "pyarrow", "rich", "tpot"})
+
+#: Imported by estimators when they are fitted.
+LAZY = ("pipelines.direction", "scipy.cluster.hierarchy", "sklearn.gaussian_process", "sklearn.multiclass")
+
+
+class _Without(MetaPathFinder):
+    """Makes unwanted packages look as if they were not installed."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in UNWANTED:
+            raise ModuleNotFoundError(f"{name} is kept out of the sandbox", name=name)
+
+
+def warm() -> None:
+    """Import every registered estimator and function, so that a jailed child needs no import of its own."""
+    sys.meta_path.insert(0, _Without())
+    for module in (*LAZY, *(target.rpartition(".")[0] for target in (*ENTRIES, *FUNCTIONS))):
+        import_module(module)
+
+
+def run(task: Task) -> None:
+    """Fit on the training rows and predict the test rows as they are released.
+
+    Raises
+    ------
+    ValueError
+        The pipeline does not give one prediction per row.
+    """
+    pipeline = build(from_canonical(task.text), task.seed)
+    pipeline.fit(task.train, task.label)
+    for rows in task.batches():
+        predicted = np.asarray(pipeline.predict(rows), dtype=np.float64).reshape(-1)
+        if len(predicted) != len(rows):
+            raise ValueError(f"{len(predicted)} predictions for {len(rows)} rows")
+        task.answer(predicted)
