@@ -103,7 +103,8 @@ def smooth_function(rng: np.random.Generator, terms: int = 8) -> Forecast:
     leaves = rng.random() < 0.3  # as the leaves of a shallow tree: most of a cross-section is tied
 
     def forecast(panel: Panel) -> Floats:
-        value = np.cos(panel.features @ weights[: panel.features.shape[1]] + phase) @ height
+        plain = [place for place, name in enumerate(panel.feature_names) if not name.startswith("x_")]  # no signals
+        value = np.cos(panel.features[:, plain] @ weights[: len(plain)] + phase) @ height
         out: Floats = np.clip(np.round(value / value.std()), -1, 1) if leaves else value
         return out
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -46,6 +48,19 @@ def start_logging(name: str, *, as_json: bool) -> logging.Logger:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     return logger
+
+
+def sparing(say: Callable[[str], None], every_s: float = 2.0) -> Callable[[str], None]:
+    """Return a function that passes on what it is told through `say`, but nothing within `every_s` of the last time."""
+    last = time.monotonic()
+
+    def note(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            say(text)
+
+    return note
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

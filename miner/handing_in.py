@@ -31,6 +31,6 @@ def submit_run(sender: Sender, plan: Plan, view: View) -> None:
         view.note("\n".join(f"{label:>10}  {text}" for label, text in lines))
     facts = sender.send(module, topic, view.note)
     view.event("submission", facts, [("submitted", f"{module.block_hash}, submission {facts['k']} of {topic}")])
-    facts = sender.judge(module.block_hash, plan.config.data_uri, view.note)
+    facts = sender.judge(module.block_hash, plan.config.data_uri, view)
     follow = [] if facts["phase"] != "open" else [("follow", f"{command_name()} status {module.block_hash[:16]}")]
     view.event("judgement", facts, [*sender.lines(facts), *follow])

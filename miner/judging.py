@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.home import find_home
 from infra.keystore import keystore_path, stored_key
@@ -20,11 +21,16 @@ from miner.standing import Lines, standing_lines
 from protocol.errors import ClusterError, ConfigError
 from protocol.ledger.state import State, Submission
 
+if TYPE_CHECKING:
+    from miner.view import View
+
 #: -P: what lies in the working folder is not the validator.
 COMMAND = (sys.executable, "-P", "-m", "validator.cli", "run", "--once")
 #: Between asking the validator to end and ending it.
 GRACE_S = 30.0
 MAX_VERDICT_BYTES = 16 << 20
+#: Lines of a failed validator's log that are shown.
+TAIL = 5
 
 
 def can_judge(state: State) -> bool:
@@ -32,7 +38,7 @@ def can_judge(state: State) -> bool:
     return stored_key(keystore_path(VALIDATOR)).address in state.validators
 
 
-def judge(settings: Settings, *, data: str, say: Callable[[str], None]) -> None:
+def judge(settings: Settings, *, data: str, view: View) -> None:
     """Let this home's validator judge whatever waits on the ledger; return when it has nothing left to do.
 
     An interrupt ends the validator too; what it has not judged stays open and is judged the next time.
@@ -42,8 +48,8 @@ def judge(settings: Settings, *, data: str, say: Callable[[str], None]) -> None:
     settings : Settings
     data : str
         Dataset to judge on.
-    say : callable
-        Takes the validator's log, line by line.
+    view : View
+        Shows the validator's log in passing, and the end of it if it fails.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def judge(settings: Settings, *, data: str, say: Callable[[str], None]) -> None:
     ClusterError
         It ended otherwise than well.
     """
-    last = ""
+    tail: deque[str] = deque(maxlen=TAIL)
     environment = {**os.environ, **_environment(settings, data)}
     nowhere, pipe = subprocess.DEVNULL, subprocess.PIPE
     with (
@@ -63,15 +69,17 @@ def judge(settings: Settings, *, data: str, say: Callable[[str], None]) -> None:
     ):
         try:
             for line in validator.stderr or ():
-                last = _readable(line.rstrip("\n"))
-                say(last)
+                tail.append(_readable(line.rstrip("\n")))
+                view.passing(tail[-1])
         except BaseException:
             _end(validator)
             raise
     if validator.returncode:
+        said = tail[-1] if tail else "it said nothing"
+        view.note("\n".join(tail))
         family = ConfigError if validator.returncode == ConfigError.exit_code else ClusterError
         raise family(
-            f"the validator ended with exit code {validator.returncode} ({last}); the submission stays on the ledger: "
+            f"the validator ended with exit code {validator.returncode} ({said}); the submission stays on the ledger: "
             "`ltvalidator doctor` shows what this machine lacks, `ltvalidator run --once` tries again"
         )
 

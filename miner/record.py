@@ -81,7 +81,7 @@ def record_lines(record: dict[str, Any], state: State) -> list[str]:
     if beat["block"]:
         bar = f"generalized {micro(beat['generalized'])} (specific {micro(beat['specific'])}) of {beat['block'][:16]}"
     else:
-        bar = "the strongest baseline, with a generalized score that is not negative"
+        bar = "the strongest of the baselines ridge, reversal and zero: its generalized score and its days"
     lines += [
         f"  to beat: {bar}",
         f"           day by day, with p <= {beat['p_at_most']:.3g} for submission {beat['next_k']}, and less for each after",

@@ -128,6 +128,7 @@ def standing_lines(facts: dict[str, Any], state: State) -> Lines:
         lines += [("reports", facts["reports"]), ("money", held), ("expires", moment(facts["expires"]))]
     if "money" in facts:
         scores = f"specific {micro(facts['specific'])}, generalized {micro(facts['generalized'])}"
+        scores += "" if facts["phase"] == "accepted" else ", to one standard error"
         lines += [("scores", scores)] if facts["phase"] in {"accepted", "refused"} else []
         lines += [("money", facts["money"]), ("decided", moment(facts["decided_time"]))]
     if facts.get("block"):

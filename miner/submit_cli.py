@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -36,6 +37,7 @@ def submit(file: Path, judge: bool, yes: bool, as_json: bool, **given: str | Non
     from infra.topics import find_topic
     from miner.precheck import read_module
     from miner.submitting import Sender, refuse_unnamed, shape_on
+    from miner.view import open_view
 
     settings = load_settings(**given)
     topic, module = find_topic(settings.topic), read_module(file)
@@ -49,10 +51,9 @@ def submit(file: Path, judge: bool, yes: bool, as_json: bool, **given: str | Non
                 return
         facts = sender.send(module, topic.name, say)
         if judge:
-            facts = {
-                **sender.judge(module.block_hash, dataset_uri(settings.data), say),
-                "new": facts["new"],
-            }
+            with closing(open_view(as_json)) as view:
+                judged = sender.judge(module.block_hash, dataset_uri(settings.data), view)
+            facts = {**judged, "new": facts["new"]}
         if as_json:
             click.echo(json.dumps(facts, indent=1))
             return

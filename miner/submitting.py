@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from infra.home import find_home
 from infra.network import LOCAL, MINER, find_key, key_path, open_network
@@ -24,6 +24,9 @@ from protocol.ledger.rules import advance
 from protocol.ledger.sqlite import SqliteLedger
 from protocol.ledger.state import State
 from protocol.topics import Topic
+
+if TYPE_CHECKING:
+    from miner.view import View
 
 Say = Callable[[str], None]
 
@@ -125,7 +128,7 @@ class Sender:
         submission, new = submit(self.ledger, self.key, module, topic, name=self.name, say=say)
         return {**standing(self.state(), submission), "new": new}
 
-    def judge(self, block_hash: str, data: str, say: Say) -> dict[str, Any]:
+    def judge(self, block_hash: str, data: str, view: View) -> dict[str, Any]:
         """Let this home's validator judge, if it has one and the submission is open; return where that stands then.
 
         Parameters
@@ -133,8 +136,8 @@ class Sender:
         block_hash : str
         data : str
             Dataset to judge on.
-        say : callable
-            Takes the validator's log, line by line.
+        view : View
+            Shows the validator's log.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class Sender:
         """
         state = self.state()
         if state.submissions[block_hash].status == "open" and can_judge(state):
-            judge(self.settings, data=data, say=say)
+            judge(self.settings, data=data, view=view)
             state = self.state()
         submission = state.submissions[block_hash]
         return {**standing(state, submission), "gates": gates_of(submission)}

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
@@ -19,7 +20,7 @@ from miner.report import Report
 from pipelines.spec import describe, from_canonical
 
 FRONT_ROWS = 10
-#: Plain view: outcomes per line, and the longest silence in seconds.
+#: Plain view: outcomes per line, and the longest silence (for news of the moment, the shortest) in seconds.
 BATCH = 10
 BATCH_S = 15.0
 
@@ -32,6 +33,9 @@ class View(Protocol):
 
     def note(self, text: str) -> None:
         """Say something in passing."""
+
+    def passing(self, text: str) -> None:
+        """Say what is being done at the moment, of which the next such text is all that is left."""
 
     def progress(self, snapshot: Snapshot) -> None:
         """Show where the search stands."""
@@ -76,6 +80,7 @@ class LineView:
         self._stream = stream
         self._shown = 0
         self._shown_at = 0.0
+        self._passed_at = -math.inf
 
     def plan(self, plan: Plan) -> None:
         """See :class:`View`."""
@@ -85,6 +90,12 @@ class LineView:
         """See :class:`View`."""
         with contextlib.suppress(BrokenPipeError):
             print(text, file=self._stream, flush=True)
+
+    def passing(self, text: str) -> None:
+        """See :class:`View`: a line now and then."""
+        if time.monotonic() - self._passed_at >= BATCH_S:
+            self._passed_at = time.monotonic()
+            self.note(text)
 
     def progress(self, snapshot: Snapshot) -> None:
         """See :class:`View`."""
@@ -127,6 +138,9 @@ class JsonView:
 
     def note(self, text: str) -> None:
         """See :class:`View`: machines need no small talk."""
+
+    def passing(self, text: str) -> None:
+        """See :class:`View`: nor any news of the moment."""
 
     def progress(self, snapshot: Snapshot) -> None:
         """See :class:`View`."""
@@ -176,6 +190,22 @@ class LiveView(LineView):
         super().__init__(sys.stderr)
         self._console = Console(stderr=True)
         self._live: Any = None
+        self._status: Any = None
+
+    def note(self, text: str) -> None:
+        """See :class:`View`."""
+        self._end_status()
+        super().note(text)
+
+    def passing(self, text: str) -> None:
+        """See :class:`View`: a line that is rewritten."""
+        from rich.text import Text
+
+        words = Text(text, overflow="ellipsis", no_wrap=True)
+        if self._status is None:
+            self._status = self._console.status(words)
+            self._status.start()
+        self._status.update(words)
 
     def plan(self, plan: Plan) -> None:
         """See :class:`View`."""
@@ -203,9 +233,15 @@ class LiveView(LineView):
 
     def close(self) -> None:
         """See :class:`View`."""
+        self._end_status()
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def _picture(self, snapshot: Snapshot) -> Any:
         from rich.console import Group

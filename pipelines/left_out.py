@@ -12,6 +12,7 @@ _SQUARE = "its cost grows with the square of the rows; use Nystroem or RBFSample
 _GRAPH = "it cannot place a new row without all training rows; use PCA, Nystroem or FeatureAgglomeration"
 _CLUSTERS = "it gives rows a cluster number and does not transform them; use KMeans, whose distances are columns"
 _COUNTS = "it needs values that are never negative, in new rows too"
+_ONE_LABEL = "with one label it has one component, a straight line; use PLSRegression or LinearRegression"
 _LABELS = "there is one label per row"
 _DENSITY = "it neither predicts the label nor transforms columns"
 _TEXT = "the features are numbers; it reads words, dictionaries or pictures"
@@ -31,7 +32,7 @@ ESTIMATORS: Mapping[str, str] = MappingProxyType(
         "AgglomerativeClustering": _CLUSTERS,
         "BayesianGaussianMixture": _DENSITY,
         "Birch": "it makes as many columns as the data ask for; use KMeans",
-        "CCA": "with one label it is PLSRegression with one component",
+        "CCA": _ONE_LABEL,
         "CalibratedClassifierCV": _THRESHOLD,
         "CategoricalNB": _CATEGORIES,
         "ClassicalMDS": _GRAPH,
@@ -106,8 +107,8 @@ ESTIMATORS: Mapping[str, str] = MappingProxyType(
         "OneVsRestClassifier": _TWO,
         "OrdinalEncoder": _CATEGORIES,
         "OutputCodeClassifier": _TWO,
-        "PLSCanonical": "with one label it is PLSRegression with one component",
-        "PLSSVD": "with one label it is PLSRegression with one component",
+        "PLSCanonical": _ONE_LABEL,
+        "PLSSVD": _ONE_LABEL,
         "PassiveAggressiveClassifier": "scikit-learn 1.10 removes it; use SGDClassifier with learning_rate='pa1'",
         "PassiveAggressiveRegressor": "scikit-learn 1.10 removes it; use SGDRegressor with learning_rate='pa1'",
         "PatchExtractor": _TEXT,

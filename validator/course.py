@@ -169,6 +169,20 @@ def is_weekly(one: Slice) -> bool:
     return np.unique(one.panel.symbol[slice(*one.test)]).size < PANEL_MIN
 
 
+def columns_like(declared: Panel, panel: Panel) -> NDArray[np.int64]:
+    """Return where a group's panel has the features of the declared one, in their order.
+
+    Raises
+    ------
+    DataError
+        It lacks one.
+    """
+    missing = sorted(set(declared.feature_names) - set(panel.feature_names))
+    if missing:
+        raise DataError(f"a panel of {', '.join(panel.symbols[:3])} … has no feature {missing[0]}; give it that column")
+    return np.array([panel.feature_names.index(name) for name in declared.feature_names])
+
+
 def slice_of(group: str, key: str, panel: Panel, columns: NDArray[np.int64], fold: Fold, *, offset: int = 0) -> Slice:
     """Return the slice of a fold, its training rows thinned; `key` names the panel, `offset` is the fold's row 0."""
     (a, b), (c, d) = ((first + offset, stop + offset) for first, stop in (fold.train, fold.test))
@@ -185,15 +199,13 @@ def _group_slices(
     The most recent part is used: no more timestamps than :data:`GROUP_BARS`, and no longer than the declared panel, so
     that a group with a long history does not outweigh the others in the daily differential.
     """
-    like, names = group.topic(topic), declared.feature_names
+    like = group.topic(topic)
     try:
         panel = panel_of(dataset, like, panels)
     except PanelError:
         return None
     try:
-        if not set(names) <= set(panel.feature_names):
-            return None
-        columns = np.array([panel.feature_names.index(name) for name in names])
+        columns = columns_like(declared, panel)
         a, b = np.searchsorted(panel.time, [group.start, group.end]).tolist()
         recent = np.unique(panel.time[a:b])[-GROUP_BARS:]
         if recent.size:
@@ -204,7 +216,7 @@ def _group_slices(
         folds = (*split.folds, split.holdout)
         slices = tuple(slice_of(group.name, key, panel, columns, fold, offset=a) for fold in folds)
         scores_of(slices, [np.zeros(stop - first) for first, stop in (one.test for one in slices)])
-    except DataError:  # too few usable rows: the summaries could not show it
+    except DataError:  # too few usable rows, or other columns: the summaries could not show it
         return None
     return slices
 

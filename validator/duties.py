@@ -139,9 +139,14 @@ class LocalJudge:
 
 
 def report_of(verdict: Verdict) -> Report:
-    """Return what goes to the ledger of a verdict: scores in millionths, identities, and the verdict's hash."""
+    """Return what goes to the ledger of a verdict: scores in millionths, identities, and the verdict's hash.
+
+    Of a module that is not accepted everybody learns its scores to one standard error only: finer ones would let a miner
+    climb along the held-out days.
+    """
     judged = verdict.judged
-    pipeline, scores = judged.get("pipeline", {}), judged.get("scores", {})
+    pipeline = judged.get("pipeline", {})
+    scores = judged.get("scores" if verdict.outcome == "accepted" else "feedback", {})
     return {
         "outcome": verdict.outcome,
         "reason": verdict.reason,

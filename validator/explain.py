@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from protocol.bootstrap import degrees_of_freedom
 from protocol.errors import DataError
 from protocol.generality import SHARE_NOT_NEGATIVE
 from protocol.judgement import MAX_CORRELATION
@@ -163,7 +164,7 @@ def _advantage(judged: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
     test = judged["screen"]
     if test["days"] < 1 or not test["se"]:
         return f"it must differ from {judged['bar'][:12]} on enough days to tell the two apart"
-    freedom = test["days"] / test["block"] - 1
+    freedom = degrees_of_freedom(test["days"], test["block"])
     needed = -float(stdtrit(freedom, gate["threshold"])) * test["se"]
     return (
         f"with the same scatter it would need an advantage of {needed:+.6f} a day over {judged['bar'][:12]}; it has "

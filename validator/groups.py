@@ -1,7 +1,8 @@
 """Which groups of series a dataset offers beside those a topic declared: where a pipeline must work unprepared.
 
-Pure over series summaries. Everybody who has the same dataset and topic gets the same groups in the same order, and
-nobody can choose them: ties are broken by hashes over the content root.
+Pure over series summaries. Everybody who has the same summaries, topic and salt gets the same groups in the same order,
+and nobody can choose them: ties are broken by hashes over the salt. A screen's is the content root, live evidence's the
+block hash.
 
 1. Pools of at least five names: a sector of one (type, broker), or its small sectors together. They are taken in turn
    from other sectors, other asset classes, other brokers and other types; no asset is in two of them, and none of
@@ -94,7 +95,7 @@ class Group:
         }
 
 
-def choose_groups(series: Sequence[SeriesSummary], topic: Topic, root: str) -> tuple[Group, ...]:
+def choose_groups(series: Sequence[SeriesSummary], topic: Topic, salt: str) -> tuple[Group, ...]:
     """Return 6 to 8 groups that `topic` did not declare, in a fixed order.
 
     Parameters
@@ -102,31 +103,27 @@ def choose_groups(series: Sequence[SeriesSummary], topic: Topic, root: str) -> t
     series : sequence of SeriesSummary
         All series of the dataset.
     topic : Topic
-    root : str
-        Content root, salt of the order.
+    salt : str
+        Decides the order; the content root at a screen.
 
     Raises
     ------
     DataError
         The dataset is too small for six groups.
     """
-    declared = [one for one in series if is_declared(one, topic)]
-    assets = {asset_of(one.symbol) for one in declared}
-    classes = {_class_of(one) for one in declared}
-    fitting = [one for one in series if _fits(one, topic) and _bars(one, topic) >= min_bars(topic.horizon)]
-    pools = _pools([one for one in fitting if asset_of(one.symbol) not in assets], topic, classes)
+    fitting = _fitting(series, topic)
     bars = {(one.type, one.broker, one.symbol): _bars(one, topic) for one in fitting}
-    chosen = _disjoint(_in_turn([pool for pool in pools if len(pool.symbols) >= PANEL_MIN], topic, root))
+    chosen, small = _undeclared(series, topic, salt)
     if chosen and len(chosen) < MIN_GROUPS:
         wanted = math.ceil(MIN_GROUPS / len(chosen))
-        chosen = [part for pool in chosen for part in _cut(pool, wanted, bars, topic, root)]
-    if len(chosen) < MIN_GROUPS and len(declared) < PANEL_MIN:
-        chosen += _in_turn([pool for pool in pools if len(pool.symbols) < PANEL_MIN], topic, root)
+        chosen = [part for pool in chosen for part in _cut(pool, wanted, bars, topic, salt)]
+    if len(chosen) < MIN_GROUPS:
+        chosen += small
     own = [one for one in fitting if is_declared(one, topic)]
     if own and len(chosen) < MIN_GROUPS:
         pool = _pool(own, "declared")
         pool = replace(pool, end=pool.start + int(_days(pool) * DECLARED_SHARE) * DAY_US)
-        chosen += _cut(pool, MIN_GROUPS - len(chosen), bars, topic, root)
+        chosen += _cut(pool, MIN_GROUPS - len(chosen), bars, topic, salt)
     if len(chosen) < MIN_GROUPS:
         raise DataError(
             f"topic {topic.name!r}: the dataset offers {len(chosen)} groups of series beside the declared ones, "
@@ -134,6 +131,16 @@ def choose_groups(series: Sequence[SeriesSummary], topic: Topic, root: str) -> t
             "use a dataset with more sectors or brokers or a longer history"
         )
     return tuple(chosen[:MAX_GROUPS])
+
+
+def live_groups(series: Sequence[SeriesSummary], topic: Topic, salt: str) -> tuple[Group, ...]:
+    """Return the up to eight whole groups that `topic` did not declare, in a fixed order; there may be none.
+
+    As :func:`choose_groups`, but nothing is cut: eras that are over have no days to come, parts of a group say less
+    than the whole and cost more fits, and the declared series are judged as they are.
+    """
+    chosen, small = _undeclared(series, topic, salt)
+    return tuple([*chosen, *(small if len(chosen) < MIN_GROUPS else [])][:MAX_GROUPS])
 
 
 def is_declared(one: SeriesSummary, topic: Topic) -> bool:
@@ -167,6 +174,22 @@ def _fits(one: SeriesSummary, topic: Topic) -> bool:
 def _bars(one: SeriesSummary, topic: Topic) -> int:
     """Return how many bars will have features and a target: every gap costs a warm-up."""
     return one.rows - (1 + one.gaps) * (SIGMA_BARS + topic.horizon + 1)
+
+
+def _fitting(series: Iterable[SeriesSummary], topic: Topic) -> list[SeriesSummary]:
+    """Return the series that could carry the topic's panel: all its columns, and enough bars."""
+    return [one for one in series if _fits(one, topic) and _bars(one, topic) >= min_bars(topic.horizon)]
+
+
+def _undeclared(series: Sequence[SeriesSummary], topic: Topic, salt: str) -> tuple[list[Group], list[Group]]:
+    """Return undeclared groups of at least five names and, for a topic that is as small, smaller ones; eras whole."""
+    declared = [one for one in series if is_declared(one, topic)]
+    assets = {asset_of(one.symbol) for one in declared}
+    others = [one for one in _fitting(series, topic) if asset_of(one.symbol) not in assets]
+    pools = _pools(others, topic, {_class_of(one) for one in declared})
+    large = _in_turn([pool for pool in pools if len(pool.symbols) >= PANEL_MIN], topic, salt)
+    small = [pool for pool in pools if len(pool.symbols) < PANEL_MIN and len(declared) < PANEL_MIN]
+    return _disjoint(large), _in_turn(small, topic, salt)
 
 
 def _class_of(one: SeriesSummary) -> str:
@@ -224,14 +247,14 @@ def _days(pool: Group) -> int:
     return (pool.end - pool.start) // DAY_US
 
 
-def _order(topic: Topic, root: str, name: str) -> str:
-    return hashlib.sha256(f"{root}\n{topic.name}\n{name}".encode()).hexdigest()
+def _order(topic: Topic, salt: str, name: str) -> str:
+    return hashlib.sha256(f"{salt}\n{topic.name}\n{name}".encode()).hexdigest()
 
 
-def _in_turn(pools: Sequence[Group], topic: Topic, root: str) -> list[Group]:
+def _in_turn(pools: Sequence[Group], topic: Topic, salt: str) -> list[Group]:
     """Return all pools, one of each kind in turn."""
     by_kind: dict[Kind, list[Group]] = {
-        kind: sorted((pool for pool in pools if pool.kind == kind), key=lambda pool: _order(topic, root, pool.name))
+        kind: sorted((pool for pool in pools if pool.kind == kind), key=lambda pool: _order(topic, salt, pool.name))
         for kind in KINDS
     }
     longest = max(map(len, by_kind.values()))
@@ -254,14 +277,14 @@ def _disjoint(pools: Iterable[Group]) -> list[Group]:
     return chosen
 
 
-def _cut(pool: Group, wanted: int, bars: Mapping[tuple[str, str, str], int], topic: Topic, root: str) -> list[Group]:
+def _cut(pool: Group, wanted: int, bars: Mapping[tuple[str, str, str], int], topic: Topic, salt: str) -> list[Group]:
     """Return a pool in `wanted` parts or a few more, fewer where it is too small: sets of names first, then eras."""
     enough = min(len(pool.symbols), PANEL_MIN)
     names = max(1, min(len(pool.symbols) // PANEL_MIN, wanted))
     known = sorted((bars[pool.type, pool.broker, symbol] for symbol in pool.symbols), reverse=True)[enough - 1]
     least = MIN_DAYS if enough == PANEL_MIN else SMALL_DAYS
     eras = max(1, min(math.ceil(wanted / names), known // min_bars(topic.horizon), _days(pool) // least))
-    dealt = sorted(pool.symbols, key=lambda symbol: _order(topic, root, symbol))
+    dealt = sorted(pool.symbols, key=lambda symbol: _order(topic, salt, symbol))
     days, parts = _days(pool), []
     for era in range(eras):
         for part in range(names):

@@ -66,7 +66,14 @@ def ledger() -> None:
 @click.pass_context
 def verify(context: click.Context, /, place: str | None, head: str | None, as_json: bool) -> None:
     """Recompute everything from the genesis: hashes, links, signatures, rules. Exit code 5 if anything is wrong."""
-    found = _open(place).verify(head)
+    from infra.home import find_home
+    from infra.network import LOCAL
+    from infra.settings import load_settings
+    from protocol.ledger.verification import verify_file
+
+    named = load_settings(ledger=place).ledger
+    file = find_home().ledger if named == LOCAL else Path(named).expanduser()
+    found = verify_file(file, [head] if head else [])
     if as_json:
         click.echo(json.dumps({**asdict(found), "ok": found.ok}, indent=1))
     elif found.damage is None:

@@ -1,28 +1,46 @@
-"""Evidence on days that did not exist when a block was made: what crowns a model, or drops it."""
+"""Evidence on days that did not exist when a block was made: what crowns a model, or drops it.
+
+Everything that is decided beforehand (groups, training rows, span) follows from the rows before the block's day, the
+topic and the block hash. A day counts once it is over in every group, so that growing data add days and change none.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from data.bars import MAX_CLOSURE_US
 from data.checked import checked_panel
+from data.coverage import summaries, times_of
 from data.dataset import Dataset
-from data.panel import Panel, panel_key
-from data.panel_store import panels_folder
+from data.manifest import to_micros
+from data.panel import Panel, panel_key, panel_of
+from data.panel_store import open_entry, panels_folder, write_entry
 from data.splits import MIN_EMBARGO, Fold
+from pipelines.identity import library_versions
+from pipelines.registry import fingerprint
 from protocol.errors import DataError
 from protocol.evidence import EPath, e_process, target_span_days
 from protocol.generality import differential
 from protocol.rounding import rounded
-from protocol.scores import DAY_US, DayScores
+from protocol.scores import DAY_US, PANEL_MIN, DayScores
 from protocol.topics import Topic
-from validator.course import DECLARED, Note, Slice, is_weekly, scores_of, slice_of
-from validator.evaluation import Contender, Jail, Replays
+from validator.course import DECLARED, Note, Slice, columns_like, scores_of, slice_of
+from validator.evaluation import RULES_VERSION, Contender, Jail, Replays
+from validator.groups import Group, is_declared, live_groups
 from validator.sandbox.policy import Limits
 
 WEEK = 7
+#: Days without a bar after which a group is no longer waited for: longer than any closure that a target may span.
+PATIENCE_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +54,9 @@ class Evidence:
     days : int
         Finished days with a score.
     first_day, last_day : int
-        Of those, days since 1970-01-01 UTC.
+        First of those, and the last day that they cover (the Sunday of a week), days since 1970-01-01 UTC.
+    groups : tuple of str
+        ``declared``, and the groups with at least one of those days.
     mean : float
         Of the daily differential, rounded to six decimals.
     path : EPath
@@ -47,6 +67,7 @@ class Evidence:
     days: int
     first_day: int
     last_day: int
+    groups: tuple[str, ...]
     mean: float
     path: EPath
 
@@ -54,6 +75,28 @@ class Evidence:
     def log_e_micro(self) -> int:
         """Millionths of a nat, as the ledger has them."""
         return round(self.log_e * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Subject and bar on one slice: scores of days, or weeks, after the block.
+
+    ``final`` is the last day that more data cannot change, None for a group that has fallen silent; ``span`` comes from
+    the past alone.
+    """
+
+    name: str
+    length: int
+    span: int
+    final: int | None
+    own: DayScores
+    bar: DayScores
+
+    def until(self, day: int) -> _Part:
+        """Return it without the periods that end after `day`."""
+        kept = self.own.day + self.length - 1 <= day
+        own, bar = (DayScores(days.day[kept], days.score[kept]) for days in (self.own, self.bar))
+        return _Part(self.name, self.length, self.span, self.final, own, bar)
 
 
 def evidence_of(
@@ -71,15 +114,22 @@ def evidence_of(
     cache: Path | None = None,
     note: Note = lambda _: None,
 ) -> Evidence | None:
-    """Return the evidence for a block on the topic's own panel, against what it had to beat at its screen.
+    """Return the evidence for a block, against what it had to beat at its screen, here and on undeclared groups.
 
-    Both are fitted once, on rows before the block's day under the purge and embargo of every split, and asked for the
-    days after it, so that neither saw any of them and none was chosen for them.
+    On the declared panel and on every group of :func:`validator.groups.live_groups` both are fitted once, on rows
+    before the block's day under the purge and embargo of every split, and asked for the days after it, so that neither
+    saw any of them and none was chosen for them. That is at most nine fits for each of the two.
+
+    Two versions of a dataset with the same rows before the end of the block's day and the same later rows as far as
+    both reach give the same evidence on every day that both have. A day counts when no slice can change it any more:
+    a group that lags behind is waited for until it has been without a bar for :data:`PATIENCE_DAYS`. What cannot be
+    promised: agreement with a dataset whose history begins elsewhere (other rows are fitted on), or that got rows of a
+    group more than that late.
 
     Parameters
     ----------
     subject, bar : Contender
-        The block's pipeline; the bar its verdict names.
+        The block's pipeline, whose name (the block hash) salts the choice of groups; the bar its verdict names.
     topic : Topic
     uri : str
         Dataset that has grown since.
@@ -90,7 +140,7 @@ def evidence_of(
     until_day : int, optional
         Last day to count, so that validators whose data reach further agree; days since 1970-01-01 UTC.
     sandbox, limits, panels, cache, note
-        As for :func:`validator.judging.score_module`.
+        As for :func:`validator.judging.score_module`. Panels of groups are not kept, the scores are, in `cache`.
 
     Returns
     -------
@@ -100,54 +150,146 @@ def evidence_of(
     Raises
     ------
     DataError
-        The dataset cannot be used, or has too little before the block to fit on.
+        The dataset cannot be used, or has too little of the topic's own panel before the block to fit on.
     ReplayFailedError
         One of the two does not answer.
     """
     dataset = Dataset.open(uri, root)
-    note(f"reading the panel of {topic.name}")
-    panel = checked_panel(dataset, topic, panels or panels_folder())
     born_day = born_us // DAY_US
-    one = _live_slice(panel, panel_key(dataset.known_root, topic), topic, born_day)
-    if one is None:
+    asked = [[one.name, one.text, one.seed] for one in (subject, bar)]
+    facts = [RULES_VERSION, dataset.known_root, topic.to_dict(), born_day, asked, fingerprint(), library_versions()]
+    key = hashlib.sha256(json.dumps(["live", *facts], sort_keys=True).encode()).hexdigest()
+    parts = _remembered(cache, key)
+    if not parts:
+        replays = Replays(sandbox, limits or Limits(), cache, note)
+        parts = list(_parts(subject, bar, dataset, topic, born_day, replays, panels or panels_folder()))
+        if not parts:
+            return None
+        _remember(cache, key, parts)
+    reached = min(part.final for part in parts if part.final is not None)
+    if until_day is not None and reached < until_day:
         return None
-    weekly = is_weekly(one)
-    # From the past alone, so that it stays the same however far the data reach.
-    span = target_span_days(panel.time[: one.train[-1] + 1], topic.horizon, panel.interval, weekly=weekly)
-    replays = Replays(sandbox, limits or Limits(), cache, note)
-    own, other = (
-        _finished(scores_of([one], [replays.forecast(contender, one)]), born_day, until_day, weekly=weekly)
-        for contender in (subject, bar)
-    )
-    d = differential({DECLARED: own}, {DECLARED: other}) if own.day.size else own
-    reached = int(panel.time[-1]) // DAY_US - 1
-    if not d.day.size or (until_day is not None and reached < until_day):
+    last = reached if until_day is None else until_day
+    counted = [part for part in (part.until(last) for part in parts) if part.own.day.size]
+    if not counted:
         return None
-    path = e_process(d.day, d.score, span_days=span)
-    first, last = int(d.day[0]), int(d.day[-1])
-    return Evidence(rounded(path.last), d.day.size, first, last, rounded(d.mean), path)
+    d = differential({part.name: part.own for part in counted}, {part.name: part.bar for part in counted})
+    path = e_process(d.day, d.score, span_days=max(part.span for part in parts))
+    covered = max(int(part.own.day[-1]) + part.length - 1 for part in counted)
+    names = tuple(part.name for part in counted)
+    return Evidence(rounded(path.last), d.day.size, int(d.day[0]), covered, names, rounded(d.mean), path)
 
 
-def _live_slice(panel: Panel, key: str, topic: Topic, born_day: int) -> Slice | None:
-    """Return the slice that begins after the block's day; None before there is such a row."""
+def _parts(
+    subject: Contender, bar: Contender, dataset: Dataset, topic: Topic, born_day: int, replays: Replays, panels: Path
+) -> Iterator[_Part]:
+    """Yield subject and bar on the declared panel, then on the groups; nothing before a row lies after the block."""
+    replays.note(f"reading the panel of {topic.name}")
+    panel = checked_panel(dataset, topic, panels)
+    columns = np.arange(len(panel.feature_names))
+    one = _live_slice(DECLARED, panel_key(dataset.known_root, topic), panel, columns, born_day)
+    if one.test[0] == panel.time.size:
+        return
+    final = int(panel.time[-1]) // DAY_US - 1
+    yield _part(subject, bar, one, final, born_day, replays)
+    keys = dataset.read_keys()
+    times = times_of(keys)
+    for group in groups_before(keys, topic, (born_day + 1) * DAY_US, subject.name):
+        replays.note(f"reading the group {group.name}")
+        like = group.topic(topic)
+        try:
+            other = panel_of(dataset, like)
+            columns = columns_like(panel, other)
+            one = _live_slice(group.name, panel_key(dataset.known_root, like), other, columns, born_day)
+        except DataError:  # too little to fit on, or other columns: the summaries could not show it
+            continue
+        grid = np.unique(np.concatenate([times[group.type, group.broker, symbol] for symbol in group.symbols]))
+        yield _part(subject, bar, one, _final(grid, topic.horizon, final), born_day, replays)
+
+
+def groups_before(keys: pa.Table, topic: Topic, start_us: int, salt: str) -> tuple[Group, ...]:
+    """Return the groups for live evidence from `start_us` on, chosen from the rows before it.
+
+    Parameters
+    ----------
+    keys : pyarrow.Table
+        Key columns of all rows, sorted. Later rows do not matter.
+    topic : Topic
+    start_us : int
+        Microseconds since 1970 UTC. Undeclared series that ended :data:`PATIENCE_DAYS` before it are left out.
+    salt : str
+        Block hash.
+    """
+    past = keys.filter(pc.less(keys["datetime"], pa.scalar(start_us, pa.timestamp("us", "UTC"))))
+    oldest = start_us - PATIENCE_DAYS * DAY_US
+    series = [one for one in summaries(past) if is_declared(one, topic) or to_micros(one.last) >= oldest]
+    return live_groups(series, topic, salt)
+
+
+def _part(subject: Contender, bar: Contender, one: Slice, final: int | None, born_day: int, replays: Replays) -> _Part:
+    panel, weekly = one.panel, len(one.panel.symbols) < PANEL_MIN
+    span = target_span_days(panel.time[: one.train[-1] + 1], panel.horizon, panel.interval, weekly=weekly)
+    scores = [DayScores(np.empty(0, np.int64), np.empty(0))] * 2
+    if one.test[0] < one.test[1]:
+        scores = [scores_of([one], [replays.forecast(contender, one)]) for contender in (subject, bar)]
+        # A week may have begun before the block.
+        scores = [DayScores(days.day[days.day > born_day], days.score[days.day > born_day]) for days in scores]
+    return _Part(one.group, WEEK if weekly else 1, span, final, *scores)
+
+
+def _live_slice(group: str, key: str, panel: Panel, columns: NDArray[np.int64], born_day: int) -> Slice:
+    """Return the slice that begins after the block's day; its test is empty before there is such a row."""
     grid, first = np.unique(panel.time, return_index=True)
     start = int(np.searchsorted(grid, (born_day + 1) * DAY_US))
-    if start == grid.size:
-        return None
-    end = start - (topic.horizon + 1 + max(topic.horizon, MIN_EMBARGO))
-    if end < topic.horizon + 2:
+    end = start - (panel.horizon + 1 + max(panel.horizon, MIN_EMBARGO))
+    if start < grid.size and end < panel.horizon + 2:
         raise DataError(
-            f"topic {topic.name!r}: {start} timestamps before the block's day are too few to fit on; use a dataset that "
-            "reaches further back"
+            f"{group}: {start} timestamps before the block's day are too few to fit on; use a dataset that reaches "
+            "further back"
         )
-    columns = np.arange(len(panel.feature_names))
-    return slice_of(DECLARED, key, panel, columns, Fold((0, int(first[end])), (int(first[start]), panel.time.size)))
+    row = np.append(first, panel.time.size)
+    return slice_of(group, key, panel, columns, Fold((0, int(row[max(end, 0)])), (int(row[start]), panel.time.size)))
 
 
-def _finished(days: DayScores, born_day: int, until_day: int | None, *, weekly: bool) -> DayScores:
-    """Return the periods that began after the block's day and are over: the last one may still grow."""
-    length = WEEK if weekly else 1
-    kept = (days.day > born_day) & (days.day < days.day[-1])
-    if until_day is not None:
-        kept &= days.day + length - 1 <= until_day
-    return DayScores(days.day[kept], days.score[kept])
+def _final(grid: NDArray[np.int64], horizon: int, declared: int) -> int | None:
+    """Return the last day of a group that more data cannot change; None if it has been silent for too long.
+
+    Parameters
+    ----------
+    grid : (g,) int64
+        Bar opens of its panel.
+    horizon : int
+    declared : int
+        The same day of the declared panel, by which silence is measured.
+    """
+    if declared - int(grid[-1]) // DAY_US > PATIENCE_DAYS:
+        return None
+    # The last bar whose target is known; no target spans a hole, so what lies before one is final.
+    resumed = np.flatnonzero(np.diff(grid) > MAX_CLOSURE_US) + 1
+    return int(max(grid[max(grid.size - horizon - 2, 0)], *grid[resumed[-1:]], grid[0])) // DAY_US - 1
+
+
+def _remember(cache: Path | None, key: str, parts: Sequence[_Part]) -> None:
+    if cache is None:
+        return
+    arrays: Mapping[str, NDArray[np.float64] | NDArray[np.int64]] = {
+        "day": np.concatenate([part.own.day for part in parts]),
+        "own": np.concatenate([part.own.score for part in parts]),
+        "bar": np.concatenate([part.bar.score for part in parts]),
+    }
+    facts = [[part.name, part.length, part.span, part.final, part.own.day.size] for part in parts]
+    if arrays["day"].size:
+        write_entry(cache, key, arrays, {"parts": facts})
+
+
+def _remembered(cache: Path | None, key: str) -> list[_Part]:
+    entry = open_entry(cache, key) if cache else None
+    if entry is None:
+        return []
+    arrays, facts = entry
+    parts, at = [], 0
+    for name, length, span, final, size in facts["parts"]:
+        day, own, bar = (np.array(arrays[column][at : at + size]) for column in ("day", "own", "bar"))
+        parts.append(_Part(name, length, span, final, DayScores(day, own), DayScores(day, bar)))
+        at += size
+    return parts

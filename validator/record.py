@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipelines.identity import near_id, pipeline_id, reseeded, seed_of
 from pipelines.parser import block_hash, parse_module
 from pipelines.spec import Call, canonical_text
+from protocol.errors import RefusedError
 from protocol.ledger.ledger import Ledger
 from validator.evaluation import Contender
 
@@ -96,9 +99,15 @@ def record_of(ledger: Ledger, topic: str, height: int | None = None) -> Record:
         for one in state.submissions.values()
         if one.topic == topic and one.status == "open" and (height is None or one.height < height)
     )
-    hashes = [block.hash for block in state.standing_blocks(topic)]
     return Record(
-        models=tuple(Known(ledger.source(name).encode()) for name in hashes),
-        earlier=tuple(Known(ledger.source(name).encode()) for name in [name for _, name in undecided]),
+        models=tuple(Known(ledger.source(block.hash).encode()) for block in state.standing_blocks(topic)),
+        earlier=tuple(_parsed(ledger.source(name).encode() for _, name in undecided)),
         height=state.height,
     )
+
+
+def _parsed(sources: Iterable[bytes]) -> Iterator[Known]:
+    """Yield what can be copied: an undecided submission may be anything, and must not keep the later ones from being judged."""
+    for source in sources:
+        with suppress(RefusedError):
+            yield Known(source)

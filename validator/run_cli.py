@@ -33,7 +33,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
 
     from data.sample import dataset_uri
     from infra.home import find_home, make_folder
-    from infra.logs import start_logging
+    from infra.logs import sparing, start_logging
     from infra.network import VALIDATOR, find_key, open_network
     from infra.settings import load_settings
     from protocol.errors import ConfigError
@@ -64,7 +64,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
                 limits,
                 verdicts=make_folder(home.verdicts),
                 cache=make_folder(home.cache / "replays"),
-                note=log.info,
+                note=sparing(log.info),
             )
             daemon = Daemon(ledger, Voter(ledger, key, guard), judge, metrics=metrics, log=log)
             if not once:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 MODULE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-QUIET_S = 2.0  # work that ends sooner is not talked about
 
 
 @click.command()
@@ -57,6 +54,7 @@ def score(
     """
     from data.sample import dataset_uri
     from infra.home import find_home
+    from infra.logs import sparing
     from infra.settings import load_settings
     from infra.topics import find_topic
     from validator.explain import explain as explained
@@ -68,7 +66,7 @@ def score(
     settings = load_settings(**given)
     source = read_module(file)
     found = find_topic(settings.topic)
-    note = progress()
+    note = sparing(_say)
     record, following = _record(settings, found.name, use_ledger)
     with Sandbox() as sandbox:
         verdict = score_module(
@@ -125,6 +123,7 @@ def replay(context: click.Context, /, verdict: str, module: Path | None, data: s
     Exit code 0 if everything comes out the same, 5 if not.
     """
     from data.sample import dataset_uri
+    from infra.logs import sparing
     from validator.replaying import differences, replay_verdict
     from validator.sandbox.host import Sandbox
     from validator.submitted import read_module
@@ -135,7 +134,7 @@ def replay(context: click.Context, /, verdict: str, module: Path | None, data: s
     source = read_module(module) if module else None
     uri = dataset_uri(data) if data else None
     with Sandbox() as sandbox:
-        now = replay_verdict(was, path.parent, source=source, uri=uri, sandbox=sandbox, note=progress())
+        now = replay_verdict(was, path.parent, source=source, uri=uri, sandbox=sandbox, note=sparing(_say))
     found = list(differences(was.judged, now.judged))
     if as_json:
         same = {"identical": not found, "hash": was.hash, "replayed": now.hash}
@@ -151,17 +150,8 @@ def replay(context: click.Context, /, verdict: str, module: Path | None, data: s
         context.exit(RefusedError.exit_code)
 
 
-def progress() -> Callable[[str], None]:
-    """Return what tells people on stderr what takes so long: nothing for two seconds, then a line every two."""
-    last = time.monotonic()
-
-    def note(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= QUIET_S:
-            last = time.monotonic()
-            click.echo(f"{text} …", err=True)
-
-    return note
+def _say(text: str) -> None:
+    click.echo(f"{text} …", err=True)
 
 
 def _record(settings: Settings, topic: str, use_ledger: bool) -> tuple[Record, int]:

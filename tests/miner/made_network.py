@@ -110,7 +110,7 @@ def main() -> int:
     sys.stderr.write(f"{log}\nplain words\n")
     sys.stderr.flush()
     if outcome == "wait":
-        time.sleep(600)
+        time.sleep(60)
     with open_network(settings) as ledger:
         key = find_key(settings, VALIDATOR)
         waiting = [one.block_hash for one in ledger.state().submissions.values() if one.status == "open"]

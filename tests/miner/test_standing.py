@@ -132,6 +132,7 @@ def test_a_decision_is_told_in_words(opened: Any, clock: list[int], outcome: str
     (facts,), text = told(ledger, clock)
     assert (facts["phase"], facts["reason"], facts["specific"]) == (outcome, reason, 23_456)
     assert words in text
+    assert ("to one standard error" in text) == (outcome == "refused")
     assert f"money: {'bond lost' if outcome == 'invalid' else 'bond returned'}, fee paid" in text
     assert ("block: number 1, screened, owned by miner" in text) == (outcome == "accepted")
     assert ("scores:" in text) == (outcome != "invalid")
@@ -184,7 +185,7 @@ def test_an_empty_record_asks_to_beat_the_baselines(opened: Any, clock: list[int
     found = record_of_topic(ledger, ledger.state(), TOPIC)
     assert (found["submissions"], found["models"], found["to_beat"]["block"]) == (0, [], None)
     assert found["to_beat"]["p_at_most"] == alpha_at(1)
-    assert "the strongest baseline" in "\n".join(record_lines(found, ledger.state()))
+    assert "the strongest of the baselines" in "\n".join(record_lines(found, ledger.state()))
 
 
 def test_the_record_shows_models_and_the_bar_for_the_next(opened: Any, clock: list[int]) -> None:

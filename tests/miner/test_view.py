@@ -158,3 +158,35 @@ def test_the_table_lines_up() -> None:
     assert len(rows) == 5
     assert len({len(row) for row in rows}) == 1
     assert rows[1].startswith("winner  ")
+
+
+def test_what_passes_is_a_line_now_and_then_a_line_rewritten_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    lines, machine = io.StringIO(), io.StringIO()
+    plain = LineView(lines)
+    for seconds, text in ((0.0, "first"), (1.0, "second"), (20.0, "third")):
+        now[0] += seconds
+        plain.passing(text)
+        JsonView(machine).passing(text)
+    assert lines.getvalue() == "first\nthird\n"
+    assert machine.getvalue() == ""
+
+
+def test_on_a_terminal_what_passes_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = LiveView()
+    for text in ("first [/red]", "second"):
+        view.passing(text)
+    view.note("stays")
+    view.close()
+    assert capsys.readouterr().err.endswith("stays\n")
+
+
+def test_what_comes_after_the_run_is_lines_for_people_and_an_event_for_machines() -> None:
+    lines, machine = io.StringIO(), io.StringIO()
+    for view in (LineView(lines), JsonView(machine)):
+        view.event("judgement", {"phase": "refused"}, [("refused", "not better")])
+    assert lines.getvalue() == "   refused  not better\n"
+    assert json.loads(machine.getvalue()) == {"event": "judgement", "phase": "refused"}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from arch.bootstrap import SPA, StationaryBootstrap
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
@@ -90,6 +90,7 @@ def test_the_same_number_every_time_and_whatever_the_unit():
     assert block_bootstrap_test(1e6 * x, 5).p == pytest.approx(block_bootstrap_test(x, 5).p, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(MIN_N, 300), st.floats(1, 100))
 def test_a_probability_and_its_mirror_sum_to_one(seed, n, block):
     x = np.random.default_rng(seed).standard_t(3, n)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError
@@ -31,6 +31,7 @@ def account(x, clip):
     return settled + stakes[len(x) - 1] * x[-1], free[2:]
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(1, 60), st.sampled_from([0.15, 0.5]))
 def test_the_path_is_the_free_capital_of_an_account(seed, n, clip):
     x = np.random.default_rng(seed).uniform(-clip, clip, n) + clip / 8
@@ -39,6 +40,7 @@ def test_the_path_is_the_free_capital_of_an_account(seed, n, clip):
     assert path.day.tolist() == list(range(n))
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(1, 5))
 def test_blocks_are_means_over_spans_of_the_calendar(seed, span):
     rng = np.random.default_rng(seed)
@@ -52,6 +54,7 @@ def test_blocks_are_means_over_spans_of_the_calendar(seed, span):
     np.testing.assert_allclose(path.log_e, e_process(np.arange(len(means)), means, span_days=1).log_e)
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(1, 4), st.integers(0, 60))
 def test_later_days_change_nothing_that_was_reported(seed, span, shown):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError
@@ -67,6 +67,7 @@ def test_two_thirds_of_the_groups_must_not_be_negative(means, passed):
     assert generalized(means).passed is passed
 
 
+@settings(deadline=None)
 @given(MEANS, st.permutations(range(12)))
 def test_generality_has_no_order_of_groups_and_never_exceeds_the_mean(means, order):
     result = generalized(means)
@@ -84,6 +85,7 @@ def test_a_differential_is_the_mean_over_the_groups_that_both_have_on_the_day():
     np.testing.assert_allclose(d.score, [0.2, 0.1, (-0.2 + 0.4) / 2, 0.3])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.permutations(["a", "b", "c", "d"]))
 def test_a_differential_turns_its_sign_with_the_sides_and_ignores_the_order_of_groups(seed, order):
     rng = np.random.default_rng(seed)

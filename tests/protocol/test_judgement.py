@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.bootstrap import MeanTest
@@ -81,6 +81,7 @@ def test_thresholds_are_met_after_rounding(changes, gate, passed):
     assert verdict(**changes)[1][gate].passed is passed
 
 
+@settings(deadline=None)
 @given(st.permutations([("f" * 64, 0.7), ("0" * 64, 0.7000001), ("9" * 64, -0.7), ("1" * 64, 0.3)]))
 def test_all_validators_name_the_same_nearest_pipeline(correlations):
     assert "0" * 12 in verdict(correlations=dict(correlations))[1]["original"].text

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -41,6 +41,7 @@ def heavy(rng):
 ALL = [smooth, tree, switch, silent, heavy]
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(5, 12), st.integers(1, 8))
 def test_rank_correlation_is_the_mean_of_spearmans(seed, symbols, times):
     rng = np.random.default_rng(seed)
@@ -84,6 +85,7 @@ def test_works_of_ones_own_are_not_copies(make, other):
     assert similarity(p + p.std() * shared, other(rng) + shared, TIME) < MAX_CORRELATION
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_similarity_has_no_direction(seed):
     a, b = np.random.default_rng(seed).normal(size=(2, TIME.size))

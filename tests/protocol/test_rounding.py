@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError
@@ -13,6 +13,7 @@ from protocol.rounding import round_predictions, rounded, rounded_p
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=20))
 def test_rounding_moves_by_a_billionth_of_the_largest_and_rounding_again_by_nothing(values):
     p = np.array(values)
@@ -22,6 +23,7 @@ def test_rounding_moves_by_a_billionth_of_the_largest_and_rounding_again_by_noth
     assert not np.signbit(result[result == 0]).any()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(1e-300, 1e300))
 def test_last_bits_do_not_show(seed, unit):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
@@ -18,6 +18,7 @@ def panel(rng, times, symbols):
     return p, y / 50, np.repeat(np.arange(times) * DAY_US, symbols), np.tile(np.arange(symbols), times)
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(1, 3), st.integers(5, 9))
 def test_the_portfolio_is_that_kept_by_hand(seed, horizon, symbols):
     rng = np.random.default_rng(seed)
@@ -63,6 +64,7 @@ def test_too_few_symbols_or_periods_have_no_portfolio():
         assert portfolio(p.ravel(), y.ravel(), time, symbol, horizon=1) is None
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(5, 9))
 def test_the_contribution_follows_numerais_steps(seed, symbols):
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError
@@ -15,6 +15,7 @@ def test_all_levels_together_are_alpha():
     assert alpha_at(1) == pytest.approx(0.030396, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_later_submissions_have_less(k):
     assert 0 < alpha_at(k + 1) < alpha_at(k) < ALPHA
@@ -39,6 +40,7 @@ def test_without_an_error_the_score_itself_is_told():
     assert ladder(0.0312345678, 0.0) == 0.031235
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0.001, 0.5))
 def test_what_is_told_is_within_half_an_error(score, se):
     assert abs(ladder(score, se) - score) <= se / 2 + 1e-6

@@ -15,16 +15,25 @@ from validator.record import Known, record_of
 
 SOURCES = {block_hash(source): source for source in (module(ridge(float(n))) for n in range(1, 7))}
 HASHES = list(SOURCES)
+HOSTILE = b"import os\n"
+SOURCES[block_hash(HOSTILE)] = HOSTILE
 
 
 class Ledger:
-    """Two standing blocks; submissions at heights 3 to 6, of which 4 is of another topic and 5 decided."""
+    """Two standing blocks; submissions at heights 2 to 6, of which 2 is no module, 4 of another topic and 5 decided."""
 
     def state(self, height: int | None = None) -> Any:
         def submission(number: int, at: int, topic: str = "t", status: str = "open") -> SimpleNamespace:
             return SimpleNamespace(block_hash=HASHES[number], height=at, topic=topic, status=status)
 
-        all_ = [submission(5, 6), submission(2, 3), submission(3, 4, topic="other"), submission(4, 5, status="refused")]
+        hostile = SimpleNamespace(block_hash=block_hash(HOSTILE), height=2, topic="t", status="open")
+        all_ = [
+            hostile,
+            submission(5, 6),
+            submission(2, 3),
+            submission(3, 4, topic="other"),
+            submission(4, 5, status="refused"),
+        ]
         return SimpleNamespace(
             height=6 if height is None else height,
             submissions={one.block_hash: one for one in all_ if height is None or one.height <= height},

@@ -22,7 +22,7 @@ from infra.home import find_home
 from protocol.errors import LongtailError
 from validator.finding import Finding
 from validator.sandbox.host import ENVIRONMENT, NUMERICS, Job, Replay, Sandbox
-from validator.sandbox.policy import TIERS, Layer, Limits, Tier
+from validator.sandbox.policy import Layer, Limits, Tier
 from validator.sandbox.probe_program import BOMBS, PROBES
 
 PROGRAM = "validator.sandbox.probe_program"

@@ -34,6 +34,23 @@ def warm() -> None:
     sys.meta_path.insert(0, _Without())
     for module in (*LAZY, *(target.rpartition(".")[0] for target in (*ENTRIES, *FUNCTIONS))):
         import_module(module)
+    _take_buffers()
+
+
+def _take_buffers() -> None:
+    """Have numpy's and scipy's OpenBLAS take their work memory, which children then share.
+
+    Where it is missing later, OpenBLAS asks again for ever: a child near its memory limit would spin up to its CPU limit.
+    """
+    from scipy.linalg.blas import dgemm
+    from threadpoolctl import threadpool_limits
+
+    square = np.ones((64, 64))
+    with threadpool_limits(limits=1, user_api="blas"):
+        dgemm(1.0, square, square)
+        np.matmul(square, square)
+    # Looks into /proc, which the jail does not have, the first time it is asked for (neighbours by brute force do).
+    import_module("sklearn.utils.parallel")._get_threadpool_controller()
 
 
 def run(task: Task) -> None:

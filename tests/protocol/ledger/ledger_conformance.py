@@ -141,6 +141,17 @@ class LedgerConformance:
         event.body["amount"] = 7  # type: ignore[index]  # what a careless caller does
         assert network.ledger.record(1).event.body == {"amount": 5}
 
+    def test_what_is_recorded_is_what_was_signed(self, network: Network) -> None:
+        body = {"amount": 7}
+        signed = network.event("alice", "stake", amount=5)
+        event = replace(signed, body=body)
+        assert '"amount":7' in event.text
+        body["amount"] = 5
+        event.check_signature(network.ledger.domain)
+        with pytest.raises(LedgerRefusal) as caught:
+            network.ledger.append(event)
+        assert caught.value.code == "signature"
+
     def test_all_views_see_one_order(self, network: Network, other: Network) -> None:
         for amount in range(1, 6):
             network.send("alice", "stake", amount=amount)

@@ -302,3 +302,38 @@ def test_what_was_decided_just_before_its_expiry_stays_decided() -> None:
     assert court.status == "accepted"
     court.reveals("val3")
     assert court.account("val3").agreed == 1
+
+
+def test_a_deadline_of_a_closed_ballot_does_not_touch_the_next(court: Court) -> None:
+    court.commits("val1", "val2")
+    court.commits("val3", **REFUSED)
+    court.reveals("val1", "val2")
+    court.reveals("val3", **REFUSED)
+    assert court.status == "undecided"
+    court.wait(PARAMS.report_reveal_s - 10)
+    court.submit("alice", module(1))
+    court.commits(*VALIDATORS)
+    court.wait(10)
+    assert (court.ballot.round, court.account("val1").missed) == (1, 0)
+    court.wait(PARAMS.submission_expiry_s - PARAMS.report_reveal_s)
+    assert court.ballot.round == 2, "the expiry of the first submission, while the second is in its next round"
+    assert court.status == "open"
+
+
+def test_a_commitment_made_again_has_its_own_window(court: Court) -> None:
+    court.commits("val1", "val2")
+    court.commits("val3", **REFUSED)
+    court.reveals("val1", "val2")
+    court.reveals("val3", **REFUSED)
+    court.wait(PARAMS.reveal_window_s - 10)
+    commitment = court.commit("alice", module(1))
+    court.wait(10)
+    assert commitment in court.state.commitments
+
+
+def test_a_fine_takes_no_more_than_the_stake() -> None:
+    params = PARAMS.model_copy(update={"report_penalty": 500 * LTFT})
+    court = Court(pure_network(made_genesis(params, val1=600, val2=200, val3=100)))
+    court.commits(*VALIDATORS)
+    court.wait(params.report_reveal_s)
+    assert [court.account(who).stake // LTFT for who in VALIDATORS] == [100, 0, 0]

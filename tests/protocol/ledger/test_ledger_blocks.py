@@ -89,6 +89,19 @@ def test_a_freed_slot_goes_to_the_strongest_candidate(network: Network) -> None:
     assert statuses(network) == ["dropped", "crowned", "crowned", "screened"]
 
 
+def test_the_slot_of_a_retired_block_is_filled(network: Network) -> None:
+    hashes = [network.accept(1)]
+    network.wait(PARAMS.max_age_s - 5 * DAY_S)
+    hashes += [network.accept(number) for number in (2, 3)]
+    network.wait(3 * DAY_S)
+    today = network.state.time // DAY_S - TODAY - 1
+    for block_hash, log_e in zip(hashes, (CROWN + 9, CROWN + 8, CROWN), strict=True):
+        network.live(block_hash, today, log_e)
+    assert statuses(network) == ["crowned", "crowned", "screened"]
+    network.wait(2 * DAY_S)
+    assert statuses(network) == ["dropped", "crowned", "crowned"]
+
+
 def test_slots_are_per_topic(network: Network) -> None:
     hashes = [network.submit("alice", module(number), topic=f"topic-{number % 2}") for number in range(4)]
     for block_hash in hashes:

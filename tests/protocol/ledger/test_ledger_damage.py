@@ -157,6 +157,8 @@ TAMPERED: dict[str, tuple[int, str, Callable[[Rows], Rows | None]]] = {
     "signed by another key": (9, "signed by", sign_as_somebody_else),
     "a rule broken by a key's owner": (9, "less than", break_a_rule_with_a_right_signature),
     "the genesis": (1, "signed by", change_genesis),
+    "the hash of the genesis": (0, "not the genesis", set_cell(0, 5, "0" * 64)),
+    "the time of the genesis": (0, "not the genesis", set_cell(0, 2, START + 1)),
     "no genesis": (0, "record 0", spoil_genesis),
     "nothing at all": (0, "missing", lambda rows: rows.clear()),
     "a time": (9, "hash", set_cell(9, 2, START + 999)),

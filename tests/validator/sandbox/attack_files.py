@@ -11,6 +11,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,15 @@ def change(given: Given) -> Iterator[str]:
         ("append", lambda: os.open(victim, os.O_WRONLY | os.O_APPEND)),
         ("truncate", lambda: os.truncate(victim, 1)),
         ("truncate by opening", lambda: os.open(victim, os.O_WRONLY | os.O_TRUNC)),
-        ("mkdir", lambda: os.mkdir(f"{folder}/{mark}d")),
-        ("symlink", lambda: os.symlink("/etc/shadow", f"{folder}/{mark}s")),
+        ("mkdir", lambda: Path(f"{folder}/{mark}d").mkdir()),
+        ("symlink", lambda: Path(f"{folder}/{mark}s").symlink_to("/etc/shadow")),
         ("hard link", lambda: os.link(victim, f"{folder}/{mark}h")),
         ("fifo", lambda: os.mkfifo(f"{folder}/{mark}f")),
         ("device", lambda: os.mknod(f"{folder}/{mark}n", stat.S_IFCHR | 0o666, os.makedev(1, 5))),
         ("socket", lambda: socket.socket(socket.AF_UNIX).bind(f"{folder}/{mark}u")),
-        ("rename", lambda: os.rename(given["spare"], f"{folder}/{mark}r")),
-        ("unlink", lambda: os.unlink(given["spare2"])),
-        ("rmdir", lambda: os.rmdir(given["spare_folder"])),
+        ("rename", lambda: Path(given["spare"]).rename(f"{folder}/{mark}r")),
+        ("unlink", lambda: Path(given["spare2"]).unlink()),
+        ("rmdir", lambda: Path(given["spare_folder"]).rmdir()),
     )
 
 
@@ -59,12 +60,20 @@ def metadata(given: Given) -> Iterator[str]:
     """Change what is written about a file; Landlock does not look after that."""
     victim = given["file"]
     yield from successes(
-        ("chmod", lambda: os.chmod(victim, 0o700)),
+        ("chmod", lambda: Path(victim).chmod(0o700)),
         ("chown", lambda: os.chown(victim, os.getuid(), os.getgid())),
         ("times", lambda: os.utime(victim, (1, 1))),
         ("now", lambda: os.utime(victim)),
         ("attribute", lambda: os.setxattr(victim, "user.longtail", b"1")),
     )
+
+
+def metadata_oracle(given: Given) -> Iterator[str]:
+    """Learn from a file's attributes, or from a process's folder, without opening either."""
+    places = (*given["secrets"], f"/proc/{given['host']}", f"/proc/{given['victim']}/cmdline")
+    for place in places:
+        yield from successes((f"status of {place}", partial(os.stat, place)))
+        yield from successes((f"handle on {place}", partial(os.open, place, os.O_PATH)))
 
 
 def lock(given: Given) -> Iterator[str]:
@@ -121,7 +130,7 @@ def links(given: Given) -> Iterator[str]:
 
 def _through_link(target: str, mark: str) -> None:
     link = f"{mark}-{time.monotonic_ns()}"
-    os.symlink(target, link)
+    Path(link).symlink_to(target)
     os.open(link, os.O_RDONLY)
 
 
@@ -165,15 +174,11 @@ def fill(given: Given) -> Iterator[str]:
     if written > given["file_mb"] << 20:
         yield f"{written >> 20} MiB in {files} files"
     yield from successes(("sparse file of 1 TiB", _sparse))
-    with open(os.devnull) as null:
-        for number in range(20_000):
-            try:
-                os.mkdir("d")
-                os.chdir("d")
-            except OSError:
-                break
-            depth = number
-        os.fstat(null.fileno())
+    with suppress(OSError):
+        for _ in range(20_000):
+            Path("d").mkdir()
+            os.chdir("d")
+            depth += 1
     if depth > 5_000:
         yield f"{depth} folders in each other"
 
@@ -188,7 +193,7 @@ def unusual_handles(_given: Given) -> Iterator[str]:
     yield from successes(
         ("memfd", lambda: os.memfd_create("m")),
         ("secret memory", lambda: call("memfd_secret", 0)),
-        ("open by handle", lambda: _by_handle()),
+        ("open by handle", _by_handle),
         ("mount tree", lambda: call("open_tree", -100, ctypes.c_char_p(b"/"), 1)),
     )
 

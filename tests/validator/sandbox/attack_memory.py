@@ -82,6 +82,30 @@ def _checked(result: int) -> None:
         raise OSError(ctypes.get_errno(), "refused")
 
 
+def new_code(_given: Given) -> Iterator[str]:
+    """Make machine code of one's own in memory that is, or becomes, executable."""
+    read_write, execute = mmap.PROT_READ | mmap.PROT_WRITE, mmap.PROT_READ | mmap.PROT_EXEC
+    page = mmap.mmap(-1, PAGE, prot=read_write)
+    address = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    yield from successes(
+        ("map", lambda: mmap.mmap(-1, PAGE, prot=read_write | execute)),
+        ("map privately", lambda: mmap.mmap(-1, PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=execute)),
+        ("make executable", lambda: _checked(LIBC.mprotect(address, ctypes.c_size_t(PAGE), execute))),
+    )
+
+
+def mapped_code(_given: Given) -> Iterator[str]:
+    """Write machine code to a file and map it as if it were a library."""
+    execute = mmap.PROT_READ | mmap.PROT_EXEC
+    yield from successes(("map a file", lambda: mmap.mmap(_file(), PAGE, flags=mmap.MAP_PRIVATE, prot=execute)))
+
+
+def _file() -> int:
+    handle = os.open("code", os.O_CREAT | os.O_RDWR, 0o700)
+    os.write(handle, bytes(PAGE))
+    return handle
+
+
 def borrow(_given: Given) -> Iterator[str]:
     """Abuse the pipes: turn them round, make them huge, use up every descriptor."""
     yield from successes(

@@ -73,7 +73,9 @@ class Scene:
             **{name: str(self.playground / name) for name in ("file", "spare", "spare2", "spare_folder", "unix")},
             "secrets": [f"{self.playground}/home/password", f"{self.playground}/home/keys/validator.json"],
             "library": _libc_path(),
-            "devices": [] if unconfined else [name for name in os.listdir("/dev") if "watchdog" not in name],
+            "devices": []
+            if unconfined
+            else [path.name for path in Path("/dev").iterdir() if "watchdog" not in path.name],
             "host": os.getpid(),
             "victim": self.victim.pid,
             "tcp": self.tcp,

@@ -55,6 +55,12 @@ def early(task: Task, _given: Given) -> None:
         task.answer(np.ones(len(rows)))
 
 
+def blind(task: Task, _given: Given) -> None:
+    """Answer without having read a row."""
+    task.answer(np.ones(4000))
+    time.sleep(3600)
+
+
 def late(task: Task, _given: Given) -> None:
     """Answer everything, then one number more."""
     for rows in task.batches():
@@ -102,7 +108,7 @@ def leave_by(_task: Task, given: Given) -> None:
 
 
 class _Unprintable(Exception):  # noqa: N818  # no error: an attack on whoever prints it
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # noqa: PLE0307  # it never gets there
         while True:
             time.sleep(3600)
 
@@ -140,7 +146,7 @@ def hooks(_task: Task, _given: Given) -> None:
 
 
 def look_ahead(task: Task, _given: Given) -> Iterator[str]:
-    """Before answering for the rows of a timestamp, look whether those of the next have come; then answer half and look again."""
+    """Before answering for the rows of a timestamp, look whether those of the next have come; answer half and look again."""
     rows = next(task.batches())
     half = len(rows) // 2
     for answer in (np.zeros(half), np.zeros(len(rows) - half)):

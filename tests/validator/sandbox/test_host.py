@@ -152,7 +152,14 @@ def test_a_child_inherits_its_job_and_nothing_else(sandbox: Sandbox, monkeypatch
     assert {"OMP_NUM_THREADS", "PYTHONHASHSEED", "TMPDIR"} <= names
     assert names <= {
         *("HOME", "TMPDIR", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "JOBLIB_MULTIPROCESSING"),
-        *("MALLOC_ARENA_MAX", "PYTHONHASHSEED", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "LC_CTYPE"),
+        *(
+            "MALLOC_ARENA_MAX",
+            "GLIBC_TUNABLES",
+            "PYTHONHASHSEED",
+            "OPENBLAS_CORETYPE",
+            "NPY_DISABLE_CPU_FEATURES",
+            "LC_CTYPE",
+        ),
     }
 
 

@@ -112,3 +112,16 @@ def test_predictions_are_rounded_as_validators_agree_on_them(course: Course) -> 
     predicted = Replays(InProcess(), Limits(), None).forecast(ridges, course.declared)
     unit = 2.0 ** np.frexp(np.abs(predicted).max())[1]
     np.testing.assert_allclose(np.round(predicted / unit, 9) * unit, predicted, rtol=0, atol=0)
+
+
+def test_a_failure_is_remembered_for_what_is_compared_with_it(course: Course, tmp_path: Path) -> None:
+    jail = InProcess(dict.fromkeys(range(2), ("cpu", "used up")))
+    with pytest.raises(ReplayFailedError):
+        Replays(jail, Limits(), tmp_path).forecast(contender(), course.declared, recurs=False)
+    with pytest.raises(ReplayFailedError) as caught:
+        Replays(jail, Limits(), tmp_path).forecast(contender(), course.declared)
+    assert caught.value.reason == "limits"
+    assert len(jail.jobs) == 1
+    with pytest.raises(ReplayFailedError):
+        Replays(jail, Limits(cpu_s=99), tmp_path).forecast(contender(), course.declared)
+    assert len(jail.jobs) == 2, "other limits, another chance"
