@@ -5,8 +5,6 @@ Predictions are rounded before they are scored, numbers before they meet a thres
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,6 +12,7 @@ from protocol.errors import DataError
 
 ROUND = 6  # decimals of a score before it is compared: the ledger's millionths
 PREDICTION_DECIMALS = 9  # the bits of two CPU types differ from about the 12th digit on
+MAX_PREDICTION = 1e100  # beyond it sums of squares leave the floats; no forecast needs it
 P_DIGITS = 6  # significant digits of a probability, as thresholds go down to 1e-9
 
 
@@ -27,16 +26,19 @@ def rounded_p(p: float) -> float:
     return float(f"{p:.{P_DIGITS - 1}e}")
 
 
-def round_predictions(prediction: ArrayLike) -> NDArray[np.float64]:
-    """Return predictions rounded to nine decimals relative to the largest magnitude.
+def round_predictions(prediction: ArrayLike, time: ArrayLike) -> NDArray[np.float64]:
+    """Return predictions rounded to nine decimals relative to the largest magnitude of their timestamp.
 
-    The unit is the power of two just above the largest magnitude, which scales without an error of its own. Values
-    that only differ by how a sum was ordered become equal, so they share their rank.
+    The unit is the power of two just above that magnitude, which scales without an error of its own. Values that only
+    differ by how a sum was ordered become equal, so they share their rank. Uses nothing beyond the row's own
+    timestamp: a unit of all rows would let a late prediction undo what an early one said.
 
     Parameters
     ----------
     prediction : (n,) float
         Finite, any unit.
+    time : (n,) int
+        Equal in all rows of one timestamp; rows in any order.
 
     Returns
     -------
@@ -46,13 +48,17 @@ def round_predictions(prediction: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     DataError
-        A value is not finite.
+        A value is not finite, or the lengths differ.
     """
-    p = np.asarray(prediction, dtype=np.float64)
-    largest = float(np.abs(p).max(initial=0.0))
-    if not math.isfinite(largest):
+    p, t = np.asarray(prediction, dtype=np.float64), np.asarray(time)
+    if p.shape != t.shape:
+        raise DataError(f"prediction {p.shape} and time {t.shape} must have one entry per row")
+    if not np.isfinite(p).all():
         raise DataError("a prediction is not finite; every row needs a finite number")
-    exponent = math.frexp(largest)[1]
+    moments, place = np.unique(t, return_inverse=True)
+    largest = np.zeros(moments.size)
+    np.maximum.at(largest, place, np.abs(p))
+    exponent = np.frexp(largest)[1][place]
     with np.errstate(over="ignore"):  # what rounds up beyond the largest float stays the largest float
         out = np.ldexp(np.round(np.ldexp(p, -exponent), PREDICTION_DECIMALS), exponent)
     limit = np.finfo(np.float64).max

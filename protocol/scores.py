@@ -172,17 +172,20 @@ def _power(x: Floats) -> Floats:
 
 
 def _week_scores(p: Floats, u: Floats, t: Ints, code: Ints, codes: Ints) -> DayScores:
-    scale = np.abs(p).max()
+    # Only against overflow; otherwise no prediction has a say in another week's score, which a common unit would give it.
+    scale = max(1.0, float(np.abs(p).max()) / 1e100)
     q = np.zeros(p.size)
     for one in codes:  # fewer than PANEL_MIN
         rows = np.flatnonzero(code == one)
         # Relative to its first prediction, so that a constant forecast is 0 without rounding.
-        x = p[rows] / (scale or 1.0)
+        x = p[rows] / scale
         x -= x[0]
         q[rows[1:]] = x[1:] - np.cumsum(x[:-1]) / np.arange(1, rows.size)
     day = t // DAY_US
     week = day - (day + 3) % 7  # 1970-01-01 was a Thursday
     first = _starts(week)
+    largest = np.maximum.reduceat(np.abs(q), first)
+    q /= np.repeat(np.where(largest > 0, largest, 1.0), _lengths(first, week.size))
     product, qq, uu = (np.add.reduceat(x, first) for x in (q * u, q * q, u * u))
     norm = np.sqrt(qq) * np.sqrt(uu)
     score = np.zeros(first.size)

@@ -120,8 +120,9 @@ class Replays:
             It does not answer.
         """
         if not contender.text:
-            a, b = one.test
-            return np.zeros(b - a) if contender.name == "zero" else round_predictions(reversal(one.panel)[a:b])
+            part = slice(*one.test)
+            plain = np.zeros(one.panel.time.size) if contender.name == "zero" else reversal(one.panel)
+            return round_predictions(plain[part], one.panel.time[part])
         parts = [RULES_VERSION, contender.text, contender.seed, one.key, fingerprint(), library_versions()]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         if key in self._answers:
@@ -140,7 +141,7 @@ class Replays:
                 # Whatever waits behind an undecided submission is compared with it: its limits are used up once.
                 write_entry(self.cache, key, {}, {"failure": failure, "limits": asdict(self.limits)})
             raise ReplayFailedError(one.group, *failure)
-        self._answers[key] = predicted = round_predictions(replay.predictions)
+        self._answers[key] = predicted = round_predictions(replay.predictions, one.panel.time[slice(*one.test)])
         if self.cache and recurs:
             write_entry(self.cache, key, {"prediction": predicted}, {})
         return predicted

@@ -24,7 +24,7 @@ from data.dataset import Dataset
 from data.manifest import to_micros
 from data.panel import Panel, panel_key, panel_of
 from data.panel_store import open_entry, panels_folder, write_entry
-from data.splits import MIN_EMBARGO, Fold
+from data.splits import MIN_BLOCK, MIN_EMBARGO, Fold
 from pipelines.identity import library_versions
 from pipelines.registry import fingerprint
 from protocol.errors import DataError
@@ -162,7 +162,9 @@ def evidence_of(
     parts = _remembered(cache, key)
     if not parts:
         replays = Replays(sandbox, limits or Limits(), cache, note)
-        parts = list(_parts(subject, bar, dataset, topic, born_day, replays, panels or panels_folder()))
+        parts = list(
+            _parts((subject, bar), dataset, topic, born_day, replays=replays, panels=panels or panels_folder())
+        )
         if not parts:
             return None
         _remember(cache, key, parts)
@@ -181,7 +183,7 @@ def evidence_of(
 
 
 def _parts(
-    subject: Contender, bar: Contender, dataset: Dataset, topic: Topic, born_day: int, replays: Replays, panels: Path
+    pair: tuple[Contender, Contender], dataset: Dataset, topic: Topic, born_day: int, *, replays: Replays, panels: Path
 ) -> Iterator[_Part]:
     """Yield subject and bar on the declared panel, then on the groups; nothing before a row lies after the block."""
     replays.note(f"reading the panel of {topic.name}")
@@ -191,10 +193,10 @@ def _parts(
     if one.test[0] == panel.time.size:
         return
     final = int(panel.time[-1]) // DAY_US - 1
-    yield _part(subject, bar, one, final, born_day, replays)
+    yield _part(pair, one, final, born_day, replays)
     keys = dataset.read_keys()
     times = times_of(keys)
-    for group in groups_before(keys, topic, (born_day + 1) * DAY_US, subject.name):
+    for group in groups_before(keys, topic, (born_day + 1) * DAY_US, pair[0].name):
         replays.note(f"reading the group {group.name}")
         like = group.topic(topic)
         try:
@@ -204,7 +206,7 @@ def _parts(
         except DataError:  # too little to fit on, or other columns: the summaries could not show it
             continue
         grid = np.unique(np.concatenate([times[group.type, group.broker, symbol] for symbol in group.symbols]))
-        yield _part(subject, bar, one, _final(grid, topic.horizon, final), born_day, replays)
+        yield _part(pair, one, _final(grid, topic.horizon, final), born_day, replays)
 
 
 def groups_before(keys: pa.Table, topic: Topic, start_us: int, salt: str) -> tuple[Group, ...]:
@@ -226,12 +228,12 @@ def groups_before(keys: pa.Table, topic: Topic, start_us: int, salt: str) -> tup
     return live_groups(series, topic, salt)
 
 
-def _part(subject: Contender, bar: Contender, one: Slice, final: int | None, born_day: int, replays: Replays) -> _Part:
+def _part(pair: tuple[Contender, Contender], one: Slice, final: int | None, born_day: int, replays: Replays) -> _Part:
     panel, weekly = one.panel, len(one.panel.symbols) < PANEL_MIN
     span = target_span_days(panel.time[: one.train[-1] + 1], panel.horizon, panel.interval, weekly=weekly)
     scores = [DayScores(np.empty(0, np.int64), np.empty(0))] * 2
     if one.test[0] < one.test[1]:
-        scores = [scores_of([one], [replays.forecast(contender, one)]) for contender in (subject, bar)]
+        scores = [scores_of([one], [replays.forecast(contender, one)]) for contender in pair]
         # A week may have begun before the block.
         scores = [DayScores(days.day[days.day > born_day], days.score[days.day > born_day]) for days in scores]
     return _Part(one.group, WEEK if weekly else 1, span, final, *scores)
@@ -242,13 +244,13 @@ def _live_slice(group: str, key: str, panel: Panel, columns: NDArray[np.int64], 
     grid, first = np.unique(panel.time, return_index=True)
     start = int(np.searchsorted(grid, (born_day + 1) * DAY_US))
     end = start - (panel.horizon + 1 + max(panel.horizon, MIN_EMBARGO))
-    if start < grid.size and end < panel.horizon + 2:
+    if end < max(panel.horizon + 2, MIN_BLOCK):
         raise DataError(
             f"{group}: {start} timestamps before the block's day are too few to fit on; use a dataset that reaches "
             "further back"
         )
     row = np.append(first, panel.time.size)
-    return slice_of(group, key, panel, columns, Fold((0, int(row[max(end, 0)])), (int(row[start]), panel.time.size)))
+    return slice_of(group, key, panel, columns, Fold((0, int(row[end])), (int(row[start]), panel.time.size)))
 
 
 def _final(grid: NDArray[np.int64], horizon: int, declared: int) -> int | None:
@@ -266,7 +268,8 @@ def _final(grid: NDArray[np.int64], horizon: int, declared: int) -> int | None:
         return None
     # The last bar whose target is known; no target spans a hole, so what lies before one is final.
     resumed = np.flatnonzero(np.diff(grid) > MAX_CLOSURE_US) + 1
-    return int(max(grid[max(grid.size - horizon - 2, 0)], *grid[resumed[-1:]], grid[0])) // DAY_US - 1
+    settled = np.append(resumed[-1:], max(grid.size - horizon - 2, 0)).max()
+    return int(grid[settled]) // DAY_US - 1
 
 
 def _remember(cache: Path | None, key: str, parts: Sequence[_Part]) -> None:

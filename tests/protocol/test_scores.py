@@ -135,3 +135,15 @@ def test_bad_input_is_named(change, message):
     rows = {"prediction": [1, 2, 3, 4, 5], "target": [5, 4, 3, 2, 1], "time": [0] * 5, "symbol": range(5)}
     with pytest.raises(DataError, match=message):
         day_scores(**{**rows, **change})
+
+
+def test_a_late_prediction_has_no_say_in_an_earlier_week() -> None:
+    rng = np.random.default_rng(3)
+    time = np.arange(60) * DAY_US
+    symbol = np.zeros(60, dtype=np.int64)
+    prediction, target = rng.normal(size=60), rng.normal(size=60)
+    before = day_scores(prediction, target, time, symbol).score
+    prediction[-1] = 1e100
+    after = day_scores(prediction, target, time, symbol).score
+    np.testing.assert_array_equal(after[:-1], before[:-1])
+    assert np.abs(before).max() > 0.1

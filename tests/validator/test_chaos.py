@@ -113,9 +113,9 @@ class Town:
         }
 
     def start(self, name: str, module: str, *words: str) -> subprocess.Popen[bytes]:
-        log = (self.home(name) / "log").open("ab")
         command = [sys.executable, "-m", module, *words]
-        return subprocess.Popen(command, env=self.environment(name), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        with (self.home(name) / "log").open("ab") as log:
+            return subprocess.Popen(command, env=self.environment(name), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def call(self, name: str, module: str, *words: str) -> None:
         process = self.start(name, module, *words)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from in_process import InProcess
 from made_market import TOPIC, module, ridge, tree
+from scipy.special import stdtr
 
+from protocol.bootstrap import degrees_of_freedom
 from protocol.errors import DataError
 from protocol.generality import MIN_GROUPS
 from validator.explain import explain
@@ -50,6 +52,9 @@ def test_a_screen_says_what_advantage_it_would_take(refused: Verdict) -> None:
     test = refused.judged["screen"]
     assert needed > test["mean"]
     assert 1.5 * test["se"] < needed < 3 * test["se"], "the level of a first submission is 0.03"
+    (level,) = (gate["threshold"] for gate in refused.judged["gates"] if gate["name"] == "screen")
+    reached = stdtr(degrees_of_freedom(test["days"], test["block"]), -needed / test["se"])
+    assert reached == pytest.approx(level, rel=1e-3), "the p that the test would give such an advantage"
 
 
 def test_a_screen_without_scatter_asks_for_a_difference(refused: Verdict) -> None:

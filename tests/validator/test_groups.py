@@ -17,7 +17,7 @@ from data.dataset import SeriesSummary
 from data.manifest import to_micros
 from protocol.errors import DataError
 from protocol.topics import Topic
-from validator.groups import MAX_GROUPS, MIN_DAYS, Group, asset_of, choose_groups, is_declared, min_bars
+from validator.groups import MAX_GROUPS, MIN_DAYS, Group, asset_of, choose_groups, is_declared, live_groups, min_bars
 
 ROOT = "0" * 64
 START = datetime(2010, 1, 1, tzinfo=UTC)
@@ -139,6 +139,18 @@ def test_a_dataset_that_is_too_small_is_no_verdict(days: int) -> None:
 def test_gaps_cost_a_warm_up_each() -> None:
     holes = [one for name in "bcdefgh" for one in sector(f"equity-{name}", 5, gaps=10)]
     assert {group.kind for group in choose_groups([*WIDE[:6], *holes], TOPIC, ROOT)} == {"declared"}
+
+
+def test_live_groups_are_whole_and_undeclared() -> None:
+    assert live_groups(WIDE, TOPIC, ROOT) == choose_groups(WIDE, TOPIC, ROOT)
+    few = [*WIDE[:6], *sector("equity-b", 11), *sector("fx", 2)]
+    assert [(group.name, len(group.symbols)) for group in live_groups(few, TOPIC, ROOT)] == [
+        ("north ohlcv-1d equity-b", 11)
+    ]
+    assert live_groups(WIDE[:6], TOPIC, ROOT) == ()
+    small = replace(TOPIC, sectors=("fx",))
+    others = [*sector("fx", 2), *sector("fx", 3, broker="south")]
+    assert [group.broker for group in live_groups(others, small, ROOT)] == ["south"]
 
 
 DATASETS = st.lists(

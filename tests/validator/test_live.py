@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from in_process import InProcess
-from made_market import TOPIC, market, module, ridge, tree, write_market
+from made_market import SERIES, TOPIC, market, module, ridge, tree, write_market
 
+from data.dataset import Dataset
 from protocol.errors import DataError
 from validator.evaluation import Contender, ReplayFailedError, baselines
-from validator.live import Evidence, evidence_of
+from validator.live import PATIENCE_DAYS, Evidence, evidence_of, groups_before
 from validator.record import Known
 
 DAY_US = 86_400_000_000
@@ -42,6 +43,25 @@ def long_uri(long_table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("long") / "market.parquet"
     pq.write_table(long_table, path)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def wide_table() -> pa.Table:
+    return market(bars=BARS, series=(*SERIES[:3], ("south", "fx", 5)))
+
+
+@pytest.fixture(scope="module")
+def wide_uri(wide_table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("wide") / "market.parquet"
+    pq.write_table(wide_table, path)
+    return str(path)
+
+
+def without(table: pa.Table, sector: str, first: int, last: int = FIRST + BARS) -> pa.Table:
+    """Return the rows but those of a sector on days [first, last)."""
+    start, end = (pa.scalar(day * DAY_US, pa.timestamp("us", "UTC")) for day in (first, last))
+    between = pc.and_(pc.greater_equal(table["datetime"], start), pc.less(table["datetime"], end))
+    return table.filter(pc.invert(pc.and_(between, pc.equal(table["sector"], sector))))
 
 
 def cut(table: pa.Table, day: int, path: Path) -> str:
@@ -109,7 +129,11 @@ def test_small_panels_are_judged_by_finished_weeks(tmp_path: Path) -> None:
     assert found
     assert found.first_day % 7 == 4, "Mondays"
     assert found.first_day > BORN
-    assert found.last_day + 7 < FIRST + BARS
+    assert found.last_day % 7 == 3, "Sundays: the last day of the last week"
+    assert found.last_day + 1 < FIRST + BARS
+    same = evidence(uri, subject=Known(module(ridge())).contender, until_day=found.last_day)
+    assert same
+    assert (same.log_e, same.days) == (found.log_e, found.days)
     assert found.days > 20
 
 
@@ -122,3 +146,93 @@ def test_the_ledger_has_millionths(long_uri: str) -> None:
     found = evidence(long_uri)
     assert found
     assert dataclasses.replace(found, log_e=1.25).log_e_micro == 1_250_000
+
+
+def test_undeclared_groups_give_evidence_too(wide_uri: str) -> None:
+    jail = InProcess()
+    found = evidence(wide_uri, sandbox=jail)
+    assert found
+    assert set(found.groups) == {"declared", "north close-1d equity-b", "north close-1d equity-c", "south close-1d fx"}
+    assert found.groups[0] == "declared"
+    assert len(jail.jobs) == 4, "one fit on each; the bar is no pipeline"
+    assert all(job.train.shape[1] == jail.jobs[0].train.shape[1] for job in jail.jobs)
+    assert found.log_e > np.log(20)
+
+
+@pytest.mark.parametrize("day", [BORN + 40, BORN + 100])
+def test_the_path_over_groups_does_not_change_either(
+    wide_table: pa.Table, wide_uri: str, tmp_path: Path, day: int
+) -> None:
+    """One group lags by a week: its days are waited for."""
+    late = without(wide_table, "fx", day - 7)
+    early = evidence(cut(late, day, tmp_path / "late.parquet"))
+    whole = evidence(wide_uri)
+    assert whole
+    assert early
+    assert early.last_day <= day - 7 - 4
+    np.testing.assert_array_equal(early.path.log_e, whole.path.log_e[: early.path.log_e.size])
+    same = evidence(wide_uri, until_day=early.last_day)
+    assert same
+    assert (same.log_e, same.days, same.mean) == (early.log_e, early.days, early.mean)
+
+
+def test_a_silent_group_is_waited_for_and_then_no_more(wide_table: pa.Table, tmp_path: Path) -> None:
+    """It ends, and in one world trades again: what was found in between stays."""
+    silent = BORN + 40
+    ended = without(wide_table, "fx", silent)
+    waiting = evidence(cut(ended, silent + PATIENCE_DAYS, tmp_path / "waiting.parquet"))
+    assert waiting
+    assert waiting.last_day < silent
+    later = evidence(cut(ended, silent + 60, tmp_path / "later.parquet"))
+    assert later
+    assert later.last_day == silent + 60 - 4
+    assert "south close-1d fx" in later.groups
+    resumed = without(wide_table, "fx", silent, silent + 70)
+    again = evidence(cut(resumed, silent + 100, tmp_path / "again.parquet"))
+    assert again
+    assert again.last_day == silent + 100 - 4
+    for part in (waiting, later):
+        np.testing.assert_array_equal(part.path.log_e, again.path.log_e[: part.path.log_e.size])
+
+
+def test_a_group_that_has_no_day_yet_is_waited_for(wide_table: pa.Table, tmp_path: Path) -> None:
+    gone = without(wide_table, "fx", BORN + 1)
+    assert evidence(cut(gone, BORN + 12, tmp_path / "12.parquet")) is None
+    found = evidence(cut(gone, BORN + 40, tmp_path / "40.parquet"))
+    assert found
+    assert "south close-1d fx" not in found.groups
+
+
+def test_groups_follow_from_the_past_and_the_block(wide_table: pa.Table, tmp_path: Path) -> None:
+    start = (BORN + 1) * DAY_US
+    table = market(bars=BARS, series=(*SERIES, *(("south", f"metal-{name}", 5) for name in "abcde")))
+    table = without(table, "crypto-a", BORN - PATIENCE_DAYS - 1)
+    table = without(table, "metal-a", FIRST, BORN + 1)
+
+    def chosen(rows: pa.Table, salt: str) -> list[str]:
+        path = tmp_path / "rows.parquet"
+        pq.write_table(rows, path)
+        return [group.name for group in groups_before(Dataset.open(str(path)).read_keys(), TOPIC, start, salt)]
+
+    names = chosen(table, "0" * 64)
+    assert len(names) == 8
+    for absent in ("north close-1d crypto-a", "south close-1d metal-a"):
+        assert absent not in names, "it ended before, or began after"
+    past = table.filter(pc.less(table["datetime"], pa.scalar(start, pa.timestamp("us", "UTC"))))
+    assert chosen(past, "0" * 64) == names
+    assert len({tuple(chosen(past, f"{salt:064x}")) for salt in range(4)}) > 1
+
+
+def test_asking_again_costs_nothing(wide_uri: str, tmp_path: Path) -> None:
+    first, again = InProcess(), InProcess()
+    bar = Known(module(ridge())).contender
+    found = evidence(wide_uri, bar=bar, sandbox=first, cache=tmp_path)
+    same = evidence(wide_uri, bar=bar, sandbox=again, cache=tmp_path)
+    assert found
+    assert same
+    assert (len(first.jobs), len(again.jobs)) == (8, 0)
+    np.testing.assert_array_equal(found.path.log_e, same.path.log_e)
+    assert (found.log_e, found.days, found.groups) == (same.log_e, same.days, same.groups)
+    other = evidence(wide_uri, bar=bar, sandbox=again, cache=tmp_path, born_us=(BORN + 1) * DAY_US)
+    assert other
+    assert len(again.jobs) == 8

@@ -12,6 +12,7 @@ from made_market import TOPIC, ridge, tree
 from data.dataset import Dataset
 from data.panel_store import panels_folder
 from pipelines.spec import PIPELINE, call, canonical_text
+from protocol.rounding import round_predictions
 from validator.course import Course, lay_course
 from validator.evaluation import Contender, ReplayFailedError, Replays, baselines
 from validator.sandbox.job import Status
@@ -110,8 +111,9 @@ def test_baselines_need_the_jail_for_the_ridge_only(course: Course) -> None:
 def test_predictions_are_rounded_as_validators_agree_on_them(course: Course) -> None:
     ridges = Contender("b" * 64, canonical_text(call(PIPELINE, {"steps": (ridge(),)})))
     predicted = Replays(InProcess(), Limits(), None).forecast(ridges, course.declared)
-    unit = 2.0 ** np.frexp(np.abs(predicted).max())[1]
-    np.testing.assert_allclose(np.round(predicted / unit, 9) * unit, predicted, rtol=0, atol=0)
+    time = course.declared.panel.time[slice(*course.declared.test)]
+    np.testing.assert_array_equal(round_predictions(predicted, time), predicted)
+    assert predicted.any()
 
 
 def test_a_failure_is_remembered_for_what_is_compared_with_it(course: Course, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from in_process import InProcess
 from made_market import TOPIC, module, ridge, tree, write_market
 
 from protocol.errors import ConfigError
-from validator import score_cli
 from validator.cli import main
 from validator.sandbox import host
 
@@ -168,17 +167,6 @@ def test_a_home_without_a_ledger_has_an_empty_record(
     judged = json.loads(result.stdout)["judged"]
     assert (judged["record"], judged["k"]) == ({"height": 0, "models": [], "earlier": []}, 1)
     assert not (tmp_path / "home" / "state" / "ledger.sqlite").exists(), "scoring makes no ledger"
-
-
-def test_progress_is_for_the_patient(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    now = [0.0]
-    monkeypatch.setattr(score_cli.time, "monotonic", lambda: now[0])
-    note = score_cli.progress()
-    for moment, text in ((1.0, "one"), (2.5, "two"), (3.0, "three"), (4.6, "four")):
-        now[0] = moment
-        note(text)
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "two …\nfour …\n")
 
 
 def test_the_topic_file_is_the_topic_of_the_other_tests(place: Path) -> None:

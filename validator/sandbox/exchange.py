@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from protocol.errors import ClusterError, ConfigError
+from protocol.rounding import MAX_PREDICTION
 from validator.sandbox.job import Job, Replay, Status
 from validator.sandbox.task import HEADER_BYTES, MEMORY_CODE, MEMORY_WORDS, MESSAGE_BYTES
 
@@ -278,8 +279,8 @@ class Exchange:
             return self._failure(end)
         if self._received < len(self._buffer):
             return "short", f"{self._received} of {len(self._buffer)} bytes of predictions"
-        if wrong := np.count_nonzero(~np.isfinite(self.predictions)):
-            return "not-finite", f"{wrong} predictions are not finite"
+        if wrong := np.count_nonzero(~(np.abs(self.predictions) <= MAX_PREDICTION)):
+            return "not-finite", f"{wrong} predictions are not finite, or beyond {MAX_PREDICTION:g}"
         return "ok", ""
 
     def _failure(self, end: dict[str, Any]) -> tuple[Status, str]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from attack_scene import WORDS, Scene
 
+from protocol.errors import ConfigError
 from validator.sandbox.host import Job, Replay, Sandbox
 from validator.sandbox.policy import TIERS, Layer, Limits
 from validator.sandbox.tiers import survey
@@ -22,6 +23,7 @@ SCALER, RIDGE = "sklearn.preprocessing.StandardScaler", "sklearn.linear_model.Ri
 CONTROL_TEXT = json.dumps({"sklearn.pipeline.Pipeline": {"steps": [{SCALER: {}}, {RIDGE: {}}]}}, separators=(",", ":"))
 #: Where the layers make no tier: needs no scikit-learn, which takes a second of CPU to import.
 SIMPLER_CONTROL = '{"attack":"attack_streams.transductive"}'
+CONTROLS = dict.fromkeys(TIERS.values(), CONTROL_TEXT)
 ROWS, COLUMNS, BATCH = 300, 5, 2000  # a batch is larger than a pipe
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=1024)
 
@@ -58,21 +60,30 @@ class Bench:
         self._open.close()
 
     def need(self, layers: frozenset[Layer]) -> None:
-        """Skip the test on a machine that lacks one of the layers."""
+        """Skip the test on a machine that lacks one of the layers, or where they cannot reach this Python together."""
         for layer in sorted(layers & set(self.missing)):
             pytest.skip(f"no {layer} here: {self.missing[layer]}")
+        try:
+            self.sandbox(layers)
+        except ConfigError as error:
+            if "cannot read" not in str(error):
+                raise
+            pytest.skip(f"this Python lies in somebody's home: {error}")
 
     def sandbox(self, layers: frozenset[Layer]) -> Sandbox:
         """Return the sandbox with these layers; it is started once."""
         if layers not in self._sandboxes:
-            self._sandboxes[layers] = self._open.enter_context(self.another(layers))
-            self.check_control(layers)  # before anybody attacks it
+            with contextlib.ExitStack() as opened:
+                sandbox = opened.enter_context(self.another(layers))
+                self.check(CONTROLS.get(layers, SIMPLER_CONTROL), sandbox)  # before anybody attacks it
+                self._open.push(opened.pop_all())
+            self._sandboxes[layers] = sandbox
         return self._sandboxes[layers]
 
     @staticmethod
     def another(layers: frozenset[Layer]) -> Sandbox:
         """Return one more sandbox, for the caller to start and end."""
-        program = "attack_and_replay" if layers in TIERS.values() else "attack_program"
+        program = "attack_and_replay" if layers in CONTROLS else "attack_program"
         return Sandbox(program=program, layers=layers, path=[str(Path(__file__).parent)])
 
     def open_sandboxes(self) -> list[Sandbox]:
@@ -100,8 +111,7 @@ class Bench:
 
     def check_control(self, layers: frozenset[Layer]) -> None:
         """Assert that the sandbox works as it did before anybody attacked it, to the last bit."""
-        text = CONTROL_TEXT if layers in TIERS.values() else SIMPLER_CONTROL
-        self.check(text, self.sandbox(layers))
+        self.check(CONTROLS.get(layers, SIMPLER_CONTROL), self.sandbox(layers))
 
     def check(self, text: str, sandbox: Sandbox) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Assert that a text is answered as when it was first answered on this bench, whatever the sandbox, to the last bit."""

@@ -8,6 +8,7 @@ import sys
 
 import crippled
 import pytest
+
 from validator.finding import Finding
 from validator.sandbox.policy import TIERS, Tier
 
