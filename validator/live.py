@@ -185,7 +185,7 @@ def evidence_of(
 def _parts(
     pair: tuple[Contender, Contender], dataset: Dataset, topic: Topic, born_day: int, *, replays: Replays, panels: Path
 ) -> Iterator[_Part]:
-    """Yield subject and bar on the declared panel, then on the groups; nothing before a row lies after the block."""
+    """Yield subject and bar on the declared panel, then on the groups; nothing before the former has a row to ask about."""
     replays.note(f"reading the panel of {topic.name}")
     panel = checked_panel(dataset, topic, panels)
     columns = np.arange(len(panel.feature_names))
@@ -246,7 +246,7 @@ def _live_slice(group: str, key: str, panel: Panel, columns: NDArray[np.int64], 
     end = start - (panel.horizon + 1 + max(panel.horizon, MIN_EMBARGO))
     if end < max(panel.horizon + 2, MIN_BLOCK):
         raise DataError(
-            f"{group}: {start} timestamps before the block's day are too few to fit on; use a dataset that reaches "
+            f"evidence on {group}: {start} timestamps before the block's day are too few to fit on; use a dataset that reaches "
             "further back"
         )
     row = np.append(first, panel.time.size)

@@ -43,7 +43,7 @@ def _take_buffers() -> None:
     Where it is missing later, OpenBLAS asks again for ever: a child near its memory limit would spin up to its CPU limit.
     """
     from scipy.linalg.blas import dgemm
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no type information
 
     square = np.ones((64, 64))
     with threadpool_limits(limits=1, user_api="blas"):
