@@ -32,6 +32,8 @@ LIMITS = Limits(cpu_s=1, wall_s=60, memory_mb=256)
 SHORT_WALL_S = 1.0
 #: Predictions a probe may use as letters.
 _LETTERS = 4096
+#: Set by every Python where no locale is.
+_PYTHONS_OWN = ("LC_CTYPE",)
 #: Stopped by what the zygote and the host do, whatever the layers.
 _WITHOUT_LAYERS = frozenset({"environment", "look-ahead"})
 _SHARED = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - where everybody may write, so where one would try first
@@ -124,17 +126,21 @@ def _decoys() -> Iterator[dict[str, Any]]:
         udp.bind(("127.0.0.1", 0))
         abstract.bind(f"\0{mark}")
         abstract.listen()
-        yield {
+        given: dict[str, Any] = {
             "mark": mark,
             "file": str(file),
             "folders": [folder, *_SHARED, str(Path.home())],
             "home": str(find_home().state),
-            "variables": sorted(os.environ.keys() - {*ENVIRONMENT, *NUMERICS}),
+            "variables": sorted(os.environ.keys() - {*ENVIRONMENT, *NUMERICS, *_PYTHONS_OWN}),
             "host": os.getpid(),
             "tcp": tcp.getsockname()[1],
             "udp": udp.getsockname()[1],
             "abstract": mark,
         }
+        try:
+            yield given
+        finally:
+            _left(given)
 
 
 def _left(given: dict[str, Any]) -> list[str]:
