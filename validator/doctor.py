@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 
+from data.sample import dataset_uri
 from infra.home import find_home
+from infra.keystore import stored_key
+from infra.network import VALIDATOR, find_network, key_path
 from infra.settings import load_settings
 from pipelines.identity import library_versions
 from protocol.errors import LongtailError
@@ -22,7 +26,7 @@ Look = Callable[[], Iterator[Finding]]
 
 
 def examine() -> list[Finding]:
-    """Look at interpreter, libraries, settings and the layers of the jail, and attack the tier that is used here.
+    """Look at interpreter, libraries, settings, data, ledger and the layers of the jail, and attack the tier that is used here.
 
     Returns
     -------
@@ -30,7 +34,7 @@ def examine() -> list[Finding]:
         An ``error`` for whatever keeps a validator from starting, with the remedy. Takes some seconds of CPU.
     """
     findings: list[Finding] = []
-    for look in (_python, _libraries, _settings, _jail):
+    for look in (_python, _libraries, _settings, _data, _ledger, _jail):
         try:
             findings.extend(look())
         except LongtailError as error:
@@ -56,6 +60,36 @@ def _settings() -> Iterator[Finding]:
     load_settings()
     file = find_home().settings_file
     yield Finding("settings", "ok", str(file) if file.is_file() else f"defaults ({file} does not exist)")
+
+
+def _data() -> Iterator[Finding]:
+    from data.dataset import Dataset
+
+    uri = dataset_uri(load_settings().data)
+    series = Dataset.open(uri).series()
+    yield Finding("data", "ok" if series else "error", f"{uri}: {len(series)} series")
+
+
+def _ledger() -> Iterator[Finding]:
+    settings = load_settings()
+    ledger = find_network(settings)
+    if ledger is None:
+        yield Finding("ledger", "ok", "the local one, which is made when it is first used")
+        return
+    with closing(ledger):
+        state, skew = ledger.state(), ledger.clock_skew()
+        yield Finding("ledger", "ok", f"{settings.ledger}: height {state.height}, {len(state.validators)} validators")
+        if skew:
+            yield Finding(
+                "clock", "warning", f"{skew} s behind the ledger's last record; windows stand still until then"
+            )
+        stored = stored_key(key_path(settings, VALIDATOR))
+        if not stored.address:
+            yield Finding("key", "warning", f"{stored.problem}; without one this machine can score, not vote")
+            return
+        staked = stored.address in state.validators
+        remedy = "no stake on this ledger; `ltvalidator stake` makes it a validator"
+        yield Finding("key", "ok" if staked else "warning", f"{stored.address}: {'staked' if staked else remedy}")
 
 
 def _jail() -> Iterator[Finding]:
