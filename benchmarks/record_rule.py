@@ -74,7 +74,9 @@ class World:
         result = {}
         for group in groups:
             panel = self.panels[group]
-            result[group] = day_scores(round_predictions(forecast(panel), panel.time), panel.target, panel.time, panel.symbol)
+            result[group] = day_scores(
+                round_predictions(forecast(panel), panel.time), panel.target, panel.time, panel.symbol
+            )
         return result
 
 

@@ -115,7 +115,9 @@ class Town:
     def start(self, name: str, module: str, *words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", module, *words]
         with (self.home(name) / "log").open("ab") as log:
-            return subprocess.Popen(command, env=self.environment(name), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            return subprocess.Popen(
+                command, env=self.environment(name), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def call(self, name: str, module: str, *words: str) -> None:
         process = self.start(name, module, *words)

@@ -47,6 +47,11 @@ class Exchange:
     control : socket.socket
         To the zygote. An exchange that ends with an exception leaves it out of step: start another zygote then.
     job : Job
+
+    Attributes
+    ----------
+    unexplained : bool
+        The child was killed, neither by the host nor for its CPU time.
     """
 
     def __init__(self, control: socket.socket, job: Job) -> None:
@@ -59,6 +64,7 @@ class Exchange:
         self._confined = False
         self._words, self._heard = b"", 0
         self._verdict: Status | None = None  # why we killed it
+        self.unexplained = False  # whether somebody else did
         self._pid = 0
         self._pidfd = self._rows = self._answers = self._errors = -1
         self._end: dict[str, Any] | None = None
@@ -289,6 +295,7 @@ class Exchange:
             return "cpu", f"stopped by the kernel after {end['cpu_s']:.1f} CPU seconds"
         if end["code"] == MEMORY_CODE or any(sign.encode() in self._words for sign in MEMORY_WORDS):
             return "memory", f"{said[: MAX_REASON - 40]}; the limit is {limits.memory_mb} MB"
+        self.unexplained = end["signal"] == signal.SIGKILL
         return "killed" if end["signal"] else "failed", said
 
     def _said(self, end: dict[str, Any]) -> str:

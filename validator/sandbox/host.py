@@ -28,7 +28,8 @@ from validator.sandbox.task import MESSAGE_BYTES
 __all__ = ["Job", "Replay", "Sandbox", "Status"]
 
 REPLAY, ZYGOTE = "validator.sandbox.replay", "validator.sandbox.zygote"
-#: Zygotes a job may outlive. None can be killed from inside a jail, so it is the machine that fails.
+#: Runs of a job when the zygote dies, which nothing inside a jail can bring about, or a child is killed and nobody knows by
+#: whom: by the machine when it is out of memory, perhaps, or by itself; it has done so itself if that repeats.
 ATTEMPTS = 2
 #: Importing from a cold disk on a busy machine, seconds.
 START_S = 300.0
@@ -109,10 +110,14 @@ class Sandbox:
             The machine has no process or memory for it, or the zygote died more than once.
         """
         with self._lock:
+            unexplained = 0
             for _ in range(ATTEMPTS):
                 try:
                     with Exchange(self._running(), job) as exchange:
-                        return exchange.run()
+                        replay = exchange.run()
+                    unexplained += exchange.unexplained
+                    if not exchange.unexplained or unexplained == ATTEMPTS:
+                        return replay
                 except ZygoteDiedError as error:
                     self._stop()
                     died = error

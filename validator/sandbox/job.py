@@ -95,7 +95,8 @@ class Replay:
     ----------
     status : Status
         ``ok``; a limit: ``cpu``, ``memory``, ``wall``; a broken answer: ``flood`` (more than was asked for, or before it
-        was asked), ``short``, ``not-finite``; ``failed`` (an error of the pipeline) or ``killed`` (by a signal).
+        was asked), ``short``, ``not-finite``; ``failed`` (an error of the pipeline) or ``killed`` (by a signal; by SIGKILL
+        in two runs).
     reason : str
         Printable ASCII, at most 300 characters; what the child says of itself is no evidence.
     predictions : (n_test,) float64, finite, or None

@@ -121,6 +121,17 @@ def crash(task: Task) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def kill_itself(task: Task) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def get_killed_once(task: Task) -> None:
+    """As by a machine out of memory; the text names a file that remembers."""
+    if first_time(task):
+        kill_itself(task)
+    control(task)
+
+
 def spin(task: Task) -> None:
     while True:
         pass
@@ -149,12 +160,17 @@ def kill_the_zygote(task: Task) -> None:
 
 def kill_the_zygote_once(task: Task) -> None:
     """The first time only: the text names a file that remembers."""
+    if first_time(task):
+        kill_the_zygote(task)
+    control(task)
+
+
+def first_time(task: Task) -> bool:
     try:
         os.close(os.open(task.text.partition(" ")[2], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        control(task)
-    else:
-        kill_the_zygote(task)
+        return False
+    return True
 
 
 def leave_somebody_behind(task: Task) -> None:

@@ -83,6 +83,7 @@ ENDINGS = [
     ("more_memory_than_there_is", "memory", "the limit is 2048 MB", None),
     ("memory_in_a_library", "memory", "std::bad_alloc", None),
     ("abort_for_memory", "memory", "signal 6 (Aborted)", None),
+    ("kill_itself", "killed", "signal 9 (Killed)", None),
     ("crash", "killed", "signal 11 (Segmentation fault)", None),
     ("spin", "cpu", "used 0.3 CPU seconds", Limits(cpu_s=0.3)),
     ("spin_in_a_grandchild", "cpu", "used 0.3 CPU seconds", Limits(cpu_s=0.3)),
@@ -176,6 +177,12 @@ def test_a_dead_zygote_is_replaced(sandbox: Sandbox, tmp_path: Path) -> None:
     assert sandbox.run(job(f"kill_the_zygote_once {tmp_path / 'done'}")).status == "ok"
     assert sandbox.pid not in (first, second)
     assert open_files(sandbox) == files
+
+
+def test_one_kill_may_be_the_machines(sandbox: Sandbox, tmp_path: Path) -> None:
+    zygote = sandbox.pid
+    assert sandbox.run(job(f"get_killed_once {tmp_path / 'done'}")).status == "ok"
+    assert sandbox.pid == zygote
 
 
 def test_no_job_is_judged_when_the_zygote_keeps_dying(sandbox: Sandbox) -> None:
