@@ -35,7 +35,7 @@ class Limits:
 
     Attributes
     ----------
-    cpu_s : float, CPU seconds of all its threads; the kernel counts whole seconds, so it is rounded up
+    cpu_s : float, CPU seconds of all its threads, by the clock that the host reads
     wall_s : float, seconds from the fork to the last answer; the host's clock decides
     memory_mb : int, MiB of address space above what the zygote has mapped at the fork
     file_mb : int, MiB of the largest file, and of all files together where the box is a file system of its own

@@ -89,14 +89,15 @@ def clocks(_given: Given) -> Iterator[str]:
     )
 
 
-def shared_objects(_given: Given) -> Iterator[str]:
+def shared_objects(given: Given) -> Iterator[str]:
     """Make objects that live in the kernel and have names others can find."""
+    key, name = given["key"], Text(given["object"].encode())
     yield from successes(
-        ("shared memory", lambda: call("shmget", 0x6C746C74, 4096, 0o1666)),
-        ("semaphore", lambda: call("semget", 0x6C746C74, 1, 0o1666)),
-        ("message queue", lambda: call("msgget", 0x6C746C74, 0o1666)),
-        ("posix queue", lambda: call("mq_open", Text(b"lt-attack"), os.O_CREAT | os.O_RDWR, 0o666, None)),
-        ("key", lambda: call("add_key", Text(b"user"), Text(b"lt-attack"), b"loot", 4, -4)),
+        ("shared memory", lambda: call("shmget", key, 4096, 0o1666)),
+        ("semaphore", lambda: call("semget", key, 1, 0o1666)),
+        ("message queue", lambda: call("msgget", key, 0o1666)),
+        ("posix queue", lambda: call("mq_open", name, os.O_CREAT | os.O_RDWR, 0o666, None)),
+        ("key", lambda: call("add_key", Text(b"user"), name, b"loot", 4, -4)),
         ("session keyring", lambda: call("keyctl", 1, None)),
         ("search", lambda: call("keyctl", 0, -3, 1)),
     )

@@ -23,7 +23,6 @@ from validator.sandbox.task import ANSWERS, ROWS, Task
 Given = dict[str, Any]
 PAGE = mmap.PAGESIZE
 BLOCK = 16 * PAGE
-KEY = 0x6C746C74
 FLAGS = os.O_NONBLOCK | os.O_APPEND
 ODD = 0x9E3779B97F4A7C15
 
@@ -207,13 +206,13 @@ def leave(given: Given) -> Iterator[str]:
     os.environ["NOTE"] = mark
     with suppress(OSError):
         os.umask(0o123)
-    queue = ctypes.c_char_p(b"lt-attack")
+    key, queue = given["key"], ctypes.c_char_p(given["object"].encode())
     list(
         successes(
             *((folder, partial(Path(folder, mark).write_text, mark)) for folder in (".", *given["folders"])),
-            ("shared memory", lambda: call("shmget", KEY, PAGE, 0o1666)),
-            ("semaphore", lambda: call("semget", KEY, 1, 0o1666)),
-            ("queue", lambda: call("msgget", KEY, 0o1666)),
+            ("shared memory", lambda: call("shmget", key, PAGE, 0o1666)),
+            ("semaphore", lambda: call("semget", key, 1, 0o1666)),
+            ("queue", lambda: call("msgget", key, 0o1666)),
             ("posix queue", lambda: call("mq_open", queue, os.O_CREAT | os.O_RDWR, 0o666, None)),
             ("key", lambda: call("add_key", ctypes.c_char_p(b"user"), queue, mark.encode(), len(mark), -4)),
             ("output", lambda: os.write(1, mark.encode())),
@@ -232,12 +231,12 @@ def find(given: Given) -> Iterator[str]:
     with suppress(OSError):
         if os.umask(0o022) == 0o123:
             yield "mask"
-    queue = ctypes.c_char_p(b"lt-attack")
+    key, queue = given["key"], ctypes.c_char_p(given["object"].encode())
     yield from successes(
         *((folder, partial(Path(folder, mark).read_text)) for folder in (".", *given["folders"])),
-        ("shared memory", lambda: call("shmget", KEY, PAGE, 0o666)),
-        ("semaphore", lambda: call("semget", KEY, 1, 0o666)),
-        ("queue", lambda: call("msgget", KEY, 0o666)),
+        ("shared memory", lambda: call("shmget", key, PAGE, 0o666)),
+        ("semaphore", lambda: call("semget", key, 1, 0o666)),
+        ("queue", lambda: call("msgget", key, 0o666)),
         ("posix queue", lambda: call("mq_open", queue, os.O_RDWR, 0, None)),
         ("key", lambda: call("keyctl", 10, -4, ctypes.c_char_p(b"user"), queue, 0)),
         ("output", lambda: _not_empty(os.read(1, 1))),

@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
-from attack_memory import KEY
 from attack_native import call, successes
 
 ROOT = Path(__file__).parents[3]
@@ -46,6 +45,7 @@ class Scene:
         self.folder.chmod(0o777)
         self._cleanup = contextlib.ExitStack()
         self._cleanup.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.key = secrets.randbits(30) + 1
         self._secret = bytearray([WORDS["host"]] * 64)
         self._listen()
         self._lay_out()
@@ -81,6 +81,8 @@ class Scene:
             "tcp": self.tcp,
             "udp": self.udp,
             "abstract": self.abstract,
+            "key": self.key,
+            "object": self.abstract,
             "file_mb": 16,
             "words": WORDS,
             "threads": 600 if unconfined else 3000,
@@ -90,7 +92,7 @@ class Scene:
 
     def damage(self, zygote: int | None = None) -> list[str]:
         """Return what has been done to the host since the last call, and mend it."""
-        return sorted({*self._files(), *self._victim(), *self._heard(), *_kernel_objects(), *_strays(zygote)})
+        return sorted({*self._files(), *self._victim(), *self._heard(), *self._kernel_objects(), *_strays(zygote)})
 
     def _lay_out(self) -> None:
         self.playground = self.folder / "playground"
@@ -191,25 +193,24 @@ class Scene:
                 while server.recv(100):
                     yield f"a datagram from inside ({server.family.name})"
 
+    def _kernel_objects(self) -> Iterator[str]:
+        """Name, and remove, what has been left in the kernel under the names the attacks use."""
+        for name, get, control, arguments in (
+            ("shared memory", "shmget", "shmctl", (0, 0)),
+            ("semaphore", "semget", "semctl", (0, 0)),
+            ("message queue", "msgget", "msgctl", (0,)),
+        ):
+            with contextlib.suppress(OSError):
+                found = call(get, self.key, *arguments)
+                yield f"left a {name}"
+                call(control, found, *((0, 0) if get == "semget" else (0,)), None)
+        unlink = partial(call, "mq_unlink", ctypes.c_char_p(self.abstract.encode()))
+        yield from (f"left a {name}" for name in successes(("posix queue", unlink)))
+
 
 def _below(folder: Path) -> list[Path]:
     """Return what lies below a folder, following no link: an attack may have left it."""
     return sorted(Path(here, name) for here, folders, files in os.walk(folder) for name in (*folders, *files))
-
-
-def _kernel_objects() -> Iterator[str]:
-    """Name, and remove, what has been left in the kernel under the names the attacks use."""
-    for name, get, control, arguments in (
-        ("shared memory", "shmget", "shmctl", (0, 0)),
-        ("semaphore", "semget", "semctl", (0, 0)),
-        ("message queue", "msgget", "msgctl", (0,)),
-    ):
-        with contextlib.suppress(OSError):
-            found = call(get, KEY, *arguments)
-            yield f"left a {name}"
-            call(control, found, *((0, 0) if get == "semget" else (0,)), None)
-    unlink = partial(call, "mq_unlink", ctypes.c_char_p(b"lt-attack"))
-    yield from (f"left a {name}" for name in successes(("posix queue", unlink)))
 
 
 def _strays(zygote: int | None) -> Iterator[str]:
