@@ -130,6 +130,7 @@ class ForkServer:
         command = [
             sys.executable,
             "-P",
+            "-u",  # what a library prints is in the log even if the server is killed
             "-m",
             "infra.forkserver",
             self.program,
