@@ -31,6 +31,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
     """
     from contextlib import closing
 
+    from data.dataset import Dataset
     from data.sample import dataset_uri
     from infra.home import find_home, make_folder
     from infra.logs import sparing, start_logging
@@ -49,6 +50,8 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
 
     settings, home, log = load_settings(**given), find_home(), start_logging("longtail.validator", as_json=as_json)
     limits = Limits(cpu_s=settings.replay_cpu_s, wall_s=3 * settings.replay_cpu_s, memory_mb=settings.replay_memory_mb)
+    uri = dataset_uri(settings.data)
+    Dataset.open(uri)  # told now rather than with the first submission
     with closing(open_network(settings)) as ledger, closing(open_network(settings)) as judged:
         key = find_key(settings, VALIDATOR, ask=not as_json)
         metrics = Metrics()
@@ -59,7 +62,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
                 raise ConfigError(f"the jail leaks, so nothing is judged: {'; '.join(leaks)}; see `ltvalidator doctor`")
             judge = LocalJudge(
                 judged,
-                dataset_uri(settings.data),
+                uri,
                 sandbox,
                 limits,
                 verdicts=make_folder(home.verdicts),
