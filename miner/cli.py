@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,15 +202,10 @@ def topics(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def doctor(as_json: bool) -> None:
     """Check the set-up. Reads only: installs nothing, creates nothing."""
+    from infra.finding import show
     from miner.doctor import examine
 
-    findings = examine()
-    if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
-    else:
-        for finding in findings:
-            click.echo(f"{finding.state:>7}  {finding.name:<13} {finding.detail}")
-    sys.exit(3 if any(finding.state == "error" for finding in findings) else 0)
+    sys.exit(show(examine(), as_json=as_json))
 
 
 if __name__ == "__main__":

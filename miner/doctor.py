@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
+from infra.finding import Finding, State, examined, python, settings
 from infra.home import find_home
 from infra.settings import load_settings
-from protocol.errors import LongtailError
 
-State = Literal["ok", "warning", "error"]
 NEEDED_BYTES = 500_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    state: State
-    detail: str
 
 
 def examine() -> list[Finding]:
     """Look at interpreter, libraries, settings, folders, memory, data and topic, and say what is wrong and how to mend it."""
-    findings: list[Finding] = []
-    for look in (_python, _libraries, _settings, _folders, _memory, _fork, _data, _topic):
-        try:
-            findings.extend(look())
-        except LongtailError as error:
-            findings.append(Finding(look.__name__.strip("_"), "error", str(error)))
-    return findings
-
-
-def _python() -> Iterator[Finding]:
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
-    detail = f"{sys.version.split()[0]} at {sys.executable}"
-    yield Finding("python", "ok" if fits else "error", detail if fits else f"{detail}; longtail runs on 3.11 to 3.13")
+    return examined((python, _libraries, settings, _folders, _memory, _fork, _data, _topic))
 
 
 def _libraries() -> Iterator[Finding]:
@@ -56,12 +31,6 @@ def _libraries() -> Iterator[Finding]:
     builds = [name for name in ("xgboost-cpu", "xgboost") if any(Distribution.discover(name=name))]
     detail = ", ".join(f"{name} {version(name)}" for name in builds)
     yield Finding("xgboost", "ok" if builds else "error", detail or "not installed; run scripts/setup")
-
-
-def _settings() -> Iterator[Finding]:
-    load_settings()
-    file = find_home().settings_file
-    yield Finding("settings", "ok", str(file) if file.is_file() else f"defaults ({file} does not exist)")
 
 
 def _folders() -> Iterator[Finding]:
@@ -78,14 +47,14 @@ def _folders() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    settings = load_settings()
-    wanted = settings.workers * settings.memory_limit_mb << 20
+    chosen = load_settings()
+    wanted = chosen.workers * chosen.memory_limit_mb << 20
     free = psutil.virtual_memory().available
-    detail = f"{free / 1e9:.1f} GB available, {settings.workers} evaluations may take {wanted / 1e9:.1f} GB"
+    detail = f"{free / 1e9:.1f} GB available, {chosen.workers} evaluations may take {wanted / 1e9:.1f} GB"
     yield Finding("memory", "ok" if wanted <= free else "warning", detail)
     cores = len(os.sched_getaffinity(0))
-    state: State = "ok" if settings.workers <= cores else "warning"
-    yield Finding("cores", state, f"{cores} usable, {settings.workers} workers in the settings")
+    state: State = "ok" if chosen.workers <= cores else "warning"
+    yield Finding("cores", state, f"{cores} usable, {chosen.workers} workers in the settings")
 
 
 def _fork() -> Iterator[Finding]:

@@ -5,24 +5,20 @@ Installs and changes nothing; what the attacks leave where they succeed is remov
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 
 from data.sample import dataset_uri
-from infra.home import find_home
+from infra.finding import Finding, examined, python, settings
 from infra.keystore import stored_key
 from infra.network import VALIDATOR, find_network, key_path
 from infra.settings import load_settings
 from pipelines.identity import library_versions
 from protocol.errors import LongtailError
-from validator.finding import Finding
 from validator.sandbox import probes
 from validator.sandbox.policy import TIERS
 from validator.sandbox.tiers import Survey, survey
-
-Look = Callable[[], Iterator[Finding]]
 
 
 def examine() -> list[Finding]:
@@ -33,19 +29,7 @@ def examine() -> list[Finding]:
     list of Finding
         An ``error`` for whatever keeps a validator from starting, with the remedy. Takes some seconds of CPU.
     """
-    findings: list[Finding] = []
-    for look in (_python, _libraries, _settings, _data, _ledger, _jail):
-        try:
-            findings.extend(look())
-        except LongtailError as error:
-            findings.append(Finding(look.__name__.strip("_"), "error", str(error)))
-    return findings
-
-
-def _python() -> Iterator[Finding]:
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
-    detail = f"{sys.version.split()[0]} at {sys.executable}"
-    yield Finding("python", "ok" if fits else "error", detail if fits else f"{detail}; longtail runs on 3.11 to 3.13")
+    return examined((python, _libraries, settings, _data, _ledger, _jail))
 
 
 def _libraries() -> Iterator[Finding]:
@@ -54,12 +38,6 @@ def _libraries() -> Iterator[Finding]:
         yield Finding("coincurve", "ok", version("coincurve"))
     except PackageNotFoundError as error:
         yield Finding(str(error.name), "error", "not installed; run scripts/setup")
-
-
-def _settings() -> Iterator[Finding]:
-    load_settings()
-    file = find_home().settings_file
-    yield Finding("settings", "ok", str(file) if file.is_file() else f"defaults ({file} does not exist)")
 
 
 def _data() -> Iterator[Finding]:
@@ -71,19 +49,19 @@ def _data() -> Iterator[Finding]:
 
 
 def _ledger() -> Iterator[Finding]:
-    settings = load_settings()
-    ledger = find_network(settings)
+    chosen = load_settings()
+    ledger = find_network(chosen)
     if ledger is None:
         yield Finding("ledger", "ok", "the local one, which is made when it is first used")
         return
     with closing(ledger):
         state, skew = ledger.state(), ledger.clock_skew()
-        yield Finding("ledger", "ok", f"{settings.ledger}: height {state.height}, {len(state.validators)} validators")
+        yield Finding("ledger", "ok", f"{chosen.ledger}: height {state.height}, {len(state.validators)} validators")
         if skew:
             yield Finding(
                 "clock", "warning", f"{skew} s behind the ledger's last record; windows stand still until then"
             )
-        stored = stored_key(key_path(settings, VALIDATOR))
+        stored = stored_key(key_path(chosen, VALIDATOR))
         if not stored.address:
             yield Finding("key", "warning", f"{stored.problem}; without one this machine can score, not vote")
             return

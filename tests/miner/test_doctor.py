@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from infra import finding
+from infra.finding import Finding
 from miner import doctor
-from miner.doctor import Finding, examine
+from miner.doctor import examine
 
 
 def states() -> dict[str, Finding]:
@@ -88,5 +90,5 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unfit_interpreter_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(finding.sys, "version_info", (3, 10, 4))
     assert states()["python"].state == "error"

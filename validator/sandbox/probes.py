@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from infra.finding import Finding
 from infra.home import find_home
 from protocol.errors import LongtailError
-from validator.finding import Finding
 from validator.sandbox.host import ENVIRONMENT, NUMERICS, Job, Replay, Sandbox
 from validator.sandbox.policy import Layer, Limits, Tier
 from validator.sandbox.probe_program import BOMBS, PROBES

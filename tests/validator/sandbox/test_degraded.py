@@ -11,7 +11,7 @@ from pathlib import Path
 import crippled
 import pytest
 
-from validator.finding import Finding
+from infra.finding import Finding
 from validator.sandbox.policy import TIERS, Tier
 
 DOCTOR = "from validator.doctor_cli import doctor; doctor(['--json'])"
