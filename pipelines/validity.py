@@ -93,7 +93,7 @@ def _agglomeration(spec: Call, shape: Shape, found: list[str]) -> Shape:
         found.append("FeatureAgglomeration needs 2 columns and gets 1")
     elif clusters > shape.most:
         found.append(f"FeatureAgglomeration: n_clusters={clusters} of at most {shape.most} columns")
-    if _setting(spec, "linkage") == "ward" and _setting(spec, "metric") != "euclidean":
+    if _setting(spec, "linkage") == "ward" and _setting(spec, "metric") not in ("euclidean", "l2"):
         found.append(f"FeatureAgglomeration: ward linkage with metric {_setting(spec, 'metric')!r}")
     return _columns(shape, clusters)
 

@@ -184,10 +184,15 @@ def test_any_walk_ends_with_what_exists(data: st.DataObject) -> None:
     steps = data.draw(st.sampled_from([[(0, stop)], [(40, 60), (0, stop)], [(20, 30), (10, 50), (0, stop)]]))
     for begin, end in steps:
         stored = (have[0] * HOUR, have[-1] * HOUR) if have else None
-        for page in pager.extend(stored, begin * HOUR, end * HOUR):
-            new = [entry[0] // HOUR for entry in page.bars]
-            assert not new or not have or new[0] > have[-1] or new[-1] < have[0]
-            have = sorted(have + new)
+        try:
+            for page in pager.extend(stored, begin * HOUR, end * HOUR):
+                new = [entry[0] // HOUR for entry in page.bars]
+                assert not new or not have or new[0] > have[-1] or new[-1] < have[0]
+                have = sorted(have + new)
+        except DataError as error:  # pages of ever another length and ever another hole: nothing can be believed
+            assert "all differ in what they leave out" in str(error)
+            assert set(have) <= set(exists)
+            return
     if (
         windowed
     ):  # an empty stretch before the first stored bar counts as the beginning: a subset is all that is promised

@@ -37,7 +37,7 @@ class Watch:
             return
         if event == "compile" and details[1] == "<unknown>":
             return  # ast.parse, which stops at the tree: running it would be the event "exec"
-        if event == "open" and details[0] == "<unknown>":
+        if event == "open" and details[0] in ("<unknown>", "<string>"):
             return  # CPython looks for a file of the parsed text's made-up name to quote a wrong line
         self.seen.append(f"{event} {details[0] if details else ''}"[:200])
 

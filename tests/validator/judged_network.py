@@ -46,6 +46,9 @@ class Network:
         genesis = Genesis(chain_id=7, time=NOW, pool=1_000 * LTFT, params=Params(**(params or {})), accounts=accounts)
         self.ledger = SqliteLedger.create(self.path, genesis, self.clock)
 
+    def __del__(self) -> None:
+        self.ledger.close()
+
     def open(self) -> SqliteLedger:
         return SqliteLedger.open(self.path, self.clock)
 

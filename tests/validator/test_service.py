@@ -109,8 +109,9 @@ def test_the_service_judges_answers_and_ends_on_a_signal(tmp_path: Path, caplog:
     def visit() -> None:
         try:
             deadline = time.monotonic() + 30
-            while network.open().state().submissions[name].status == "open" and time.monotonic() < deadline:
-                time.sleep(0.05)
+            with network.open() as ledger:
+                while ledger.state().submissions[name].status == "open" and time.monotonic() < deadline:
+                    time.sleep(0.05)
             for path in ("/healthz", "/readyz", "/metrics"):
                 answers[path] = ask(address, path)
         finally:
