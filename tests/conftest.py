@@ -1,5 +1,5 @@
-"""What all tests share: property tests are not judged by the clock of a busy machine leave nothing behind,
-and try the same cases in every run."""
+"""What all tests share: property tests are not judged by the clock of a busy machine, leave nothing behind, and try the
+same cases in every run."""
 
 from __future__ import annotations
 
