@@ -8,6 +8,7 @@ does not know was made elsewhere: going on would mean two answers to one questio
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -61,10 +62,22 @@ class Guard:
     def __init__(self, folder: Path, address: str, ledger: str) -> None:
         self.path = make_folder(folder) / f"{address}.sqlite"
         self._ledger = ledger
+        # One connection, used under the daemon's lock by whichever thread has it.
         old = os.umask(0o077)
         try:
-            # One connection, used under the daemon's lock by whichever thread has it.
             self._db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise ConfigError(f"guard {self.path}: {error}; choose a home that can be written") from error
+        finally:
+            os.umask(old)
+        with contextlib.ExitStack() as failing:
+            failing.callback(self._db.close)
+            self._begin(address)
+            failing.pop_all()
+
+    def _begin(self, address: str) -> None:
+        """Take the lock, for as long as the connection lives, and make the table."""
+        try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN EXCLUSIVE")
@@ -81,8 +94,6 @@ class Guard:
                 f"guard {self.path}: {error}; restore it from a backup, or register a new key: without its guard this one "
                 "could contradict itself"
             ) from error
-        finally:
-            os.umask(old)
 
     def bind(self, subject: str, round_: int, report: Mapping[str, int | str]) -> Bound:
         """Bind the key to `report` and return what it is bound to: an earlier report on the same question wins."""
