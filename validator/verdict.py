@@ -23,6 +23,7 @@ from infra.home import find_home
 from pipelines.parser import block_hash
 from protocol.errors import DataError
 from protocol.judgement import Outcome
+from protocol.ledger.commitments import canonical
 from protocol.rounding import rounded
 
 FORMAT = "longtail-verdict"
@@ -35,7 +36,7 @@ Reason = Literal["record", "screen", "generalized", "parse", "copy", "fails", "l
 
 def verdict_hash(judged: Mapping[str, Any]) -> str:
     """Return the sha256 of the canonical JSON of what was judged."""
-    return hashlib.sha256(_canonical(judged)).hexdigest()
+    return hashlib.sha256(canonical(judged).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Verdict:
 
     def to_bytes(self) -> bytes:
         """Return the document in canonical form, with a newline at its end."""
-        return _canonical(self.to_dict()) + b"\n"
+        return canonical(self.to_dict()).encode() + b"\n"
 
     def save(self, folder: Path, sources: Mapping[str, bytes]) -> Path:
         """Write the verdict, and the modules it speaks of, so that it can be replayed; return the verdict's path.
@@ -193,7 +194,3 @@ def plain(value: Any) -> Any:
             return [plain(inner) for inner in value]
         case _:
             return value
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
