@@ -98,7 +98,6 @@ class Daemon:
             revealed = self._voter.reveal(self.look())
         if revealed:
             self._log.info("reports revealed", extra={"count": revealed})
-        self.look()
         return PERIOD_S
 
     def judge_next(self) -> bool:
