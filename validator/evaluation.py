@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from data.panel_store import open_entry, write_entry
+from infra.home import find_home
+from infra.settings import Settings
 from pipelines.baselines import reversal, ridge_spec
 from pipelines.identity import library_versions
 from pipelines.registry import fingerprint
@@ -81,6 +83,17 @@ class Contender:
 def baselines() -> tuple[Contender, ...]:
     """Return what is to be beaten where the record is empty."""
     return Contender("zero"), Contender("reversal"), Contender("ridge", canonical_text(ridge_spec()))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what one fit may use by the settings; its wall time is three times its CPU time."""
+    cpu_s = settings.replay_cpu_s
+    return Limits(cpu_s=cpu_s, wall_s=3 * cpu_s, memory_mb=settings.replay_memory_mb)
+
+
+def replays_folder() -> Path:
+    """Return where the home keeps the answers that recur."""
+    return find_home().cache / "replays"
 
 
 @dataclass(slots=True)

@@ -40,16 +40,15 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
     from protocol.errors import ConfigError
     from validator.daemon import Daemon
     from validator.duties import LocalJudge
+    from validator.evaluation import limits_of, replays_folder
     from validator.guard import Guard
     from validator.metrics import Metrics
     from validator.sandbox.host import Sandbox
-    from validator.sandbox.policy import Limits
     from validator.sandbox.probes import attack
     from validator.service import serve
     from validator.voting import Voter
 
     settings, home, log = load_settings(**given), find_home(), start_logging("longtail.validator", as_json=as_json)
-    limits = Limits(cpu_s=settings.replay_cpu_s, wall_s=3 * settings.replay_cpu_s, memory_mb=settings.replay_memory_mb)
     uri = dataset_uri(settings.data)
     Dataset.open(uri)  # told now rather than with the first submission
     with closing(open_network(settings)) as ledger, closing(open_network(settings)) as judged:
@@ -64,9 +63,9 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
                 judged,
                 uri,
                 sandbox,
-                limits,
+                limits_of(settings),
                 verdicts=make_folder(home.verdicts),
-                cache=make_folder(home.cache / "replays"),
+                cache=make_folder(replays_folder()),
                 note=sparing(log.info),
             )
             daemon = Daemon(ledger, Voter(ledger, key, guard), judge, metrics=metrics, log=log)

@@ -57,10 +57,10 @@ def score(
     from infra.logs import sparing
     from infra.settings import load_settings
     from infra.topics import find_topic
+    from validator.evaluation import limits_of, replays_folder
     from validator.explain import explain as explained
     from validator.judging import score_module
     from validator.sandbox.host import Sandbox
-    from validator.sandbox.policy import Limits
     from validator.submitted import read_module
 
     settings = load_settings(**given)
@@ -78,10 +78,8 @@ def score(
             record=record,
             k=number or following,
             sandbox=sandbox,
-            limits=Limits(
-                cpu_s=settings.replay_cpu_s, wall_s=3 * settings.replay_cpu_s, memory_mb=settings.replay_memory_mb
-            ),
-            cache=find_home().cache / "replays",
+            limits=limits_of(settings),
+            cache=replays_folder(),
             note=note,
         )
     sources = {known.block_hash: known.source for known in record.all}
