@@ -1,0 +1,1 @@
+"""The numerical experiments of the Allora white paper and what attackers gain, driven by `protocol.consensus`."""
