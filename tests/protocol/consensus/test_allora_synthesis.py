@@ -184,9 +184,9 @@ def test_an_outlier_costs_no_digits_where_it_is_withheld(variant):
 
 def test_the_largest_inferences_that_count_do_not_overflow():
     found = synthesise([1e100, -1e100, 0.0], [[-1.0, -2.0, 0.5]], 0.0, Regrets.start(3, 1), SIMULATOR)
-    assert found.naive == 0
     assert (np.abs([*found.one_out, *found.one_in, found.network]) < 1e100).all()
-    assert abs(found.one_out[3]) < 1e86  # three of equal weight that cancel
+    for cancels in (found.naive, found.one_out[3]):  # three of equal weight; fused multiply-add keeps some bits
+        assert abs(cancels) < 1e86
 
 
 def test_lone_workers_and_nobody():
