@@ -7,10 +7,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from protocol.ledger.commitments import canonical
-from protocol.ledger.state import State
+from protocol.ledger.state import SCALARS, State
 
-_TABLES = ("accounts", "commitments", "submissions", "ballots", "blocks", "unstakes", "counts", "validators")
-_SCALARS = ("height", "time", "head", "pool", "last_block")
+_TABLES = ("accounts", "commitments", "submissions", "ballots", "blocks", "unstakes", "claimed", "counts", "validators")
 
 
 def state_digest(state: State) -> str:
@@ -18,7 +17,7 @@ def state_digest(state: State) -> str:
 
     Indexes that follow from the rest (standing blocks, pipelines, deadlines) are left out.
     """
-    plain: dict[str, Any] = {name: getattr(state, name) for name in _SCALARS}
+    plain: dict[str, Any] = {name: _plain(getattr(state, name)) for name in SCALARS}
     for name in _TABLES:
         plain[name] = {str(key): _plain(value) for key, value in getattr(state, name).items()}
     return hashlib.sha256(canonical(plain).encode()).hexdigest()

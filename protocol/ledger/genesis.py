@@ -75,12 +75,17 @@ class Genesis(BaseModel):
         addresses = [account.address for account in self.accounts]
         if len(set(addresses)) != len(addresses):
             raise ValueError("an account is named twice")
-        if self.pool + sum(account.balance + account.stake for account in self.accounts) > MAX_AMOUNT:
-            raise ValueError("there is more money than 2**256 - 1 wei")
+        if self.total + self.params.emission_cap > MAX_AMOUNT:
+            raise ValueError("there is, or will be emitted, more money than 2**256 - 1 wei")
         for account in self.accounts:
             if 0 < account.stake < self.params.min_stake:
                 raise ValueError(f"stake of {account.name} is {account.stake}, less than min_stake: use 0 or more")
         return self
+
+    @property
+    def total(self) -> int:
+        """All money at the start, in wei."""
+        return self.pool + sum(account.balance + account.stake for account in self.accounts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: the body of record 0."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol.addresses import checksum_address
 from protocol.errors import RefusedError
-from protocol.ledger.commitments import SUBJECT, report_hash
+from protocol.ledger.commitments import SUBJECT, canonical, report_hash
 from protocol.ledger.refusal import LedgerRefusal
 from protocol.topics import NAME
 
@@ -23,11 +23,13 @@ MAX_UINT = 2**256 - 1
 MAX_REPORT_INT = 2**63 - 1
 MAX_REPORT_FIELDS = 32
 MAX_REPORT_TEXT = 128
+MAX_SIGNATURES = 500
 
 HASH = re.compile(r"[0-9a-f]{64}\Z")
 _PUBLIC_KEY = re.compile(r"0[23][0-9a-f]{64}\Z")
 _COSMOS_ADDRESS = re.compile(r"cosmos1[02-9ac-hj-np-z]{38}\Z")
 _COSMOS_SIGNATURE = re.compile(r"[0-9a-f]{128}\Z")
+_SIGNATURE = re.compile(r"0x[0-9a-f]{130}\Z")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _PRINTABLE = re.compile(rf"[ -~]{{0,{MAX_REPORT_TEXT}}}\Z")
 
@@ -118,6 +120,14 @@ def _is_source(value: object) -> bool:
     return isinstance(value, str) and bool(value) and bool(source_bytes(value))
 
 
+def _is_ascii(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and value.isascii()
+
+
+def _text_hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
 def _is_report(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -137,6 +147,33 @@ def _hash(name: str) -> Field:
 
 
 _TOPIC = Field("topic", "string", _matches(NAME), "a slug: a-z, 0-9 and '-', at most 63")
+
+
+def _is_signatures(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_SIGNATURES
+        and all(isinstance(one, dict) and set(one) == {"validator", "signature"} for one in value)
+        and all(isinstance(one["validator"], str) and is_address(one["validator"]) for one in value)
+        and all(_matches(_SIGNATURE)(one["signature"]) for one in value)
+    )
+
+
+def _is_proof(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"index", "path", "size"}
+        and all(type(value[name]) is int and 0 <= value[name] <= 2**32 for name in ("index", "size"))
+        and isinstance(value["path"], list)
+        and len(value["path"]) <= 32
+        and all(is_hash(one) for one in value["path"])
+    )
+
+
+def _json_hash(value: object) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
 _AMOUNT = Field("amount", "uint256", lambda value: is_amount(value) and value > 0, "a whole number of wei above zero")
 _SUBJECT_FIELD = Field("subject", "string", _matches(SUBJECT), "screen:HASH or live:HASH:DAY")
 
@@ -178,6 +215,28 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 _SUBJECT_FIELD,
                 _hash("salt"),
                 Field("report", "bytes32", _is_report, "a flat object of whole numbers and short texts", report_hash),
+            ),
+        ),
+        "deposit": Kind("Deposit", (_AMOUNT,)),
+        "burn": Kind("Burn", (_AMOUNT,)),
+        "stamp": Kind(
+            "StampHead",
+            (
+                Field("head", "bytes32", _is_ascii, "the canonical JSON of a HEAD", _text_hash),
+                Field(
+                    "signatures",
+                    "bytes32",
+                    _is_signatures,
+                    "a list of validator and signature, 500 at most",
+                    _json_hash,
+                ),
+            ),
+        ),
+        "claim": Kind(
+            "Claim",
+            (
+                Field("total", "uint256", _AMOUNT.fits, _AMOUNT.words),
+                Field("proof", "bytes32", _is_proof, "a Merkle proof: index, path and size", _json_hash),
             ),
         ),
         "tick": Kind("Tick", ()),

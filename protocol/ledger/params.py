@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from protocol.ltft.emission import SCHEDULE
+
 LTFT = 10**18
 DAY_S = 86_400
 MAX_AMOUNT = 2**256 - 1
@@ -46,3 +48,7 @@ class Params(BaseModel):
     #: ln 0.05
     drop_log_e: MicroNats = -2_995_732
     max_age_s: Seconds = 180 * DAY_S
+    #: What the HEADs of one period may mint at first; half as much after every era, never more than the cap in all.
+    emission_first: Amount = SCHEDULE.first
+    emission_era: Annotated[int, Field(strict=True, ge=1, le=2**53)] = SCHEDULE.era
+    emission_cap: Amount = SCHEDULE.cap

@@ -35,6 +35,13 @@ CODES: Mapping[str, str] = MappingProxyType(
         "not-committed": "the author has not committed to a report on this subject in this round",
         "already-revealed": "the author has revealed its report in this round",
         "wrong-number": "the report numbers the submission otherwise than the ledger",
+        "wrong-parent": "the HEAD does not follow the newest one",
+        "wrong-period": "the HEAD's period is not after the newest one's or not here yet, or it read a height that is not",
+        "no-block": "the HEAD names a model that is no model block of the topic",
+        "no-quorum": "validators with more than two thirds of the stake must sign a HEAD, each one HEAD of a period",
+        "wrong-rewards": "the HEAD takes earnings back, or pays more than deposits and emission allow",
+        "wrong-claim": "total and proof do not lead to the rewards of the newest HEAD",
+        "claimed": "everything earned has been paid",
     }
 )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from protocol.errors import DataError
-from protocol.ledger import ballots, blocks, money, submissions
+from protocol.ledger import ballots, blocks, heads, money, submissions
 from protocol.ledger.event import Record, SignedEvent, domain_of, record_hash
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.refusal import LedgerRefusal, NonceError
@@ -103,6 +103,10 @@ _EVENTS: Mapping[str, Callable[[State, SignedEvent], None]] = MappingProxyType(
         "reveal": _reveal,
         "report_commit": ballots.commit,
         "report_reveal": ballots.reveal,
+        "deposit": heads.deposit,
+        "burn": heads.burn,
+        "stamp": heads.stamp,
+        "claim": heads.claim,
         "tick": _tick,
     }
 )

@@ -17,7 +17,7 @@ from protocol.ledger.genesis import Genesis
 
 #: "LTLG": tells a ledger from other SQLite files.
 APPLICATION_ID = 0x4C544C47
-FORMAT = 1
+FORMAT = 2
 BUSY_S = 60.0
 COLUMNS = "height, previous, time, event, event_hash, hash"
 Row = tuple[int, str, int, str, str, str]

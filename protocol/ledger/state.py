@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from protocol.ledger.genesis import Genesis
+from protocol.ltft.supply import Supply
 from protocol.typed_data import Domain
 
 K = TypeVar("K")
@@ -20,6 +21,8 @@ V = TypeVar("V")
 Report = Mapping[str, int | str]
 Outcome = Literal["accepted", "refused", "invalid", "undecided"]
 BlockStatus = Literal["screened", "crowned", "dropped"]
+#: What a state has besides its tables.
+SCALARS = ("height", "time", "head", "pool", "last_block", "supply", "rewards", "stamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,49 @@ class Block:
     days: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The newest HEAD with a quorum, as far as claims and the next HEAD need it.
+
+    Attributes
+    ----------
+    period, hash : int, str
+    height : int
+        Of the record that stamped it; ``ledger.record(height)`` has the text.
+    read_height : int
+        Up to which the HEAD had read the ledger.
+    predictions_root, prediction_count : str, int
+    rewards_root, reward_accounts, reward_total : str, int, int
+        Of everything earned since the genesis; wei.
+    """
+
+    period: int
+    hash: str
+    height: int
+    read_height: int
+    predictions_root: str
+    prediction_count: int
+    rewards_root: str
+    reward_accounts: int
+    reward_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """Money on its way to those who earn it, wei.
+
+    Attributes
+    ----------
+    deposited : int
+        Given by buybacks, not yet paid for anything.
+    owed : int
+        Earned under a HEAD, not yet claimed.
+    """
+
+    deposited: int = 0
+    owed: int = 0
+
+
 class Deadline(NamedTuple):
     """Something that time alone does. Those of one moment come in the order of `rank`, then of `key`."""
 
@@ -234,11 +280,18 @@ class State:
         Wei that belong to nobody: welcomes are paid from it; fees, lost bonds and penalties flow into it.
     last_block : str
         Hash of the newest model block; of the genesis before the first.
+    supply : Supply
+        Money there was, was minted and was burned.
+    rewards : Rewards
+    stamp : Stamp or None
+        The newest HEAD.
     accounts, commitments, submissions, blocks, ballots : Table
         By address, commitment, block hash, block hash (in the order of minting) and subject. Only open commitments and
         ballots are here.
     unstakes : Table
         By height of the ``unstake``.
+    claimed : Table
+        Wei paid out of rewards so far, by address.
     counts : Table
         Submissions revealed so far, by topic.
     standing : Table
@@ -261,12 +314,16 @@ class State:
         self.head = domain.salt
         self.pool = genesis.pool
         self.last_block = domain.salt
+        self.supply = Supply(genesis.total)
+        self.rewards = Rewards()
+        self.stamp: Stamp | None = None
         self.accounts: Table[str, Account] = Table(undo)
         self.commitments: Table[str, Commitment] = Table(undo)
         self.submissions: Table[str, Submission] = Table(undo)
         self.ballots: Table[str, Ballot] = Table(undo)
         self.blocks: Table[str, Block] = Table(undo)
         self.unstakes: Table[int, Unstake] = Table(undo)
+        self.claimed: Table[str, int] = Table(undo)
         self.counts: Table[str, int] = Table(undo)
         self.standing: Table[str, tuple[str, ...]] = Table(undo)
         self.pipelines: Table[str, str] = Table(undo)
@@ -288,9 +345,11 @@ class State:
         return [self.blocks[block_hash] for block_hash in self.standing.get(topic, ())]
 
     def total(self) -> int:
-        """Return all money in wei, wherever it is held: the same at every height."""
+        """Return all money in wei, wherever it is held: at every height ``supply.total``."""
         return (
             self.pool
+            + self.rewards.deposited
+            + self.rewards.owed
             + sum(account.balance + account.stake for account in self.accounts.values())
             + sum(unstake.amount for unstake in self.unstakes.values())
             + sum(commitment.bond for commitment in self.commitments.values())
@@ -328,8 +387,9 @@ class State:
         self._undo.append((insort, self._deadlines, deadline))
         return deadline
 
-    def _scalars(self) -> tuple[int, int, str, int, str]:
-        return self.height, self.time, self.head, self.pool, self.last_block
+    def _scalars(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in SCALARS)
 
-    def _restore(self, scalars: tuple[int, int, str, int, str]) -> None:
-        self.height, self.time, self.head, self.pool, self.last_block = scalars
+    def _restore(self, scalars: tuple[Any, ...]) -> None:
+        for name, value in zip(SCALARS, scalars, strict=True):
+            setattr(self, name, value)

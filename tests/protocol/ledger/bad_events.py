@@ -27,6 +27,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "reveal": {"commitment": HASH, "salt": SALT, "topic": TOPIC, "source": "# é\n"},
     "report_commit": {"subject": SUBJECT, "commitment": HASH},
     "report_reveal": {"subject": SUBJECT, "salt": SALT, "report": screen_report(HASH, 1)},
+    "deposit": {"amount": 7},
+    "burn": {"amount": 8},
+    "stamp": {
+        "head": '{"period":1}',
+        "signatures": [{"validator": ADDRESS["bob"], "signature": "0x" + "ab" * 65}],
+    },
+    "claim": {"total": 9, "proof": {"index": 0, "path": [HASH], "size": 2}},
     "tick": {},
 }
 SIGNED = sign(KEYS["alice"], DOMAIN, "transfer", 0, {"to": ADDRESS["bob"], "amount": 5})
@@ -92,5 +99,20 @@ BAD: dict[str, tuple[str, Any]] = {
     "report has a huge number": ("malformed", body_of("report_reveal", report={"specific": 2**63})),
     "report has a long text": ("malformed", body_of("report_reveal", report={"reason": "a" * 129})),
     "report has an odd name": ("malformed", body_of("report_reveal", report={"Outcome!": 1})),
+    "head is empty": ("malformed", body_of("stamp", head="")),
+    "head is an object": ("malformed", body_of("stamp", head={})),
+    "head has other letters": ("malformed", body_of("stamp", head="é")),
+    "head is no HEAD": ("malformed", body_of("stamp", head=[1])),
+    "signatures are an object": ("malformed", body_of("stamp", signatures={})),
+    "signature without a validator": ("malformed", body_of("stamp", signatures=[{"signature": "0x" + "ab" * 65}])),
+    "signature too short": (
+        "malformed",
+        body_of("stamp", signatures=[{"validator": ADDRESS["bob"], "signature": "0x" + "ab" * 64}]),
+    ),
+    "too many signatures": ("malformed", body_of("stamp", signatures=BODIES["stamp"]["signatures"] * 501)),
+    "proof is a list": ("malformed", body_of("claim", proof=[])),
+    "proof of too many steps": ("malformed", body_of("claim", proof={"index": 0, "path": [HASH] * 33, "size": 2})),
+    "proof with a bool": ("malformed", body_of("claim", proof={"index": True, "path": [], "size": 2})),
+    "claim of nothing": ("malformed", body_of("claim", total=0)),
     "report has many fields": ("malformed", body_of("report_reveal", report={f"f{i}": i for i in range(33)})),
 }

@@ -35,6 +35,10 @@ OTHER: dict[str, Any] = {
     "source": "# e\n",
     "subject": screen_subject(SALT),
     "report": screen_report(HASH, 2),
+    "head": '{"period":2}',
+    "signatures": [],
+    "total": 10,
+    "proof": {"index": 1, "path": [HASH], "size": 2},
 }
 #: The structs as a second implementation would write them down.
 STRUCTS = {
@@ -47,6 +51,10 @@ STRUCTS = {
     "reveal": "Reveal(address author,uint256 nonce,bytes32 commitment,bytes32 salt,string topic,bytes32 source)",
     "report_commit": "ReportCommit(address author,uint256 nonce,string subject,bytes32 commitment)",
     "report_reveal": "ReportReveal(address author,uint256 nonce,string subject,bytes32 salt,bytes32 report)",
+    "deposit": "Deposit(address author,uint256 nonce,uint256 amount)",
+    "burn": "Burn(address author,uint256 nonce,uint256 amount)",
+    "stamp": "StampHead(address author,uint256 nonce,bytes32 head,bytes32 signatures)",
+    "claim": "Claim(address author,uint256 nonce,uint256 total,bytes32 proof)",
     "tick": "Tick(address author,uint256 nonce)",
 }
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)"
@@ -68,8 +76,10 @@ def digest_by_hand(kind: str, author: str, nonce: int, body: dict[str, Any], dom
     values = {"author": author, "nonce": nonce, **body}
     if "source" in body:
         values["source"] = hashlib.sha256(body["source"].encode()).hexdigest()
-    if "report" in body:
-        values["report"] = hashlib.sha256(canonical(body["report"]).encode()).hexdigest()
+    if "head" in body:
+        values["head"] = hashlib.sha256(body["head"].encode()).hexdigest()
+    for name in {"report", "signatures", "proof"} & set(body):
+        values[name] = hashlib.sha256(canonical(body[name]).encode()).hexdigest()
     members = [member.split() for member in STRUCTS[kind].partition("(")[2].rstrip(")").split(",")]
     struct = b"".join([keccak256(STRUCTS[kind].encode()), *(word(values[name], type_) for type_, name in members)])
     place = b"".join(

@@ -28,7 +28,7 @@ def test_every_kind_has_its_struct_and_its_row(kind: str) -> None:
 
 
 def test_every_refusal_is_listed_and_used() -> None:
-    assert re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE[PAGE.index("## 9.") :], flags=re.MULTILINE) == list(
+    assert re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE[PAGE.index("## 10.") :], flags=re.MULTILINE) == list(
         CODES.items()
     )
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "protocol" / "ledger").glob("*.py"))
@@ -37,12 +37,12 @@ def test_every_refusal_is_listed_and_used() -> None:
 
 def test_every_parameter_is_listed_with_its_default() -> None:
     rows = dict(
-        re.findall(r"^\| `([a-z_]+)` \| ([−0-9.,]+(?: LTFT)?) \|", PAGE[PAGE.index("## 8.") :], flags=re.MULTILINE)
+        re.findall(r"^\| `([a-z_]+)` \| ([−0-9.,]+(?: LTFT)?) \|", PAGE[PAGE.index("## 9.") :], flags=re.MULTILINE)
     )
     shown = {}
     for name, value in Params():
-        amount = name in {"welcome", "bond", "fee", "min_stake", "report_penalty"}
-        shown[name] = f"{value / LTFT:g} LTFT" if amount else f"{value:,}".replace("-", "−")
+        amount = name in {"welcome", "bond", "fee", "min_stake", "report_penalty", "emission_first", "emission_cap"}
+        shown[name] = f"{value / LTFT:,.12g} LTFT" if amount else f"{value:,}".replace("-", "−")
     assert rows == shown
 
 

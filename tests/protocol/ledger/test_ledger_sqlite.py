@@ -74,13 +74,13 @@ def test_a_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
 
 def test_a_ledger_of_another_version_is_left_alone(network: Network) -> None:
     with closing(sqlite3.connect(network.ledger.path)) as db:
-        db.execute("PRAGMA user_version=2")
-    with pytest.raises(ConfigError, match="format 2, this version reads 1"):
+        db.execute("PRAGMA user_version=9")
+    with pytest.raises(ConfigError, match="format 9, this version reads 2"):
         SqliteLedger.open(network.ledger.path)
-    with pytest.raises(ConfigError, match="format 2"):
+    with pytest.raises(ConfigError, match="format 9"):
         network.ledger.verify()
     with closing(sqlite3.connect(network.ledger.path)) as db:
-        db.execute("PRAGMA user_version=1")
+        db.execute("PRAGMA user_version=2")
 
 
 @pytest.mark.parametrize(
