@@ -44,6 +44,8 @@ HEAVY = (
     "boto3",
     "eth_account",
     "prometheus_client",
+    "starlette",
+    "uvicorn",
 )
 #: Folders that are not part of the project.
 OUTSIDE = {".git", ".venv", "__pycache__", "dist", "runs", "node_modules"}
@@ -301,9 +303,9 @@ def test_the_wheel_is_complete(wheel: list[str]) -> None:
         path
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix in {".py", ".toml", ".parquet", ".txt", ".md"}
+        if path.is_file() and path.suffix in {".py", ".toml", ".parquet", ".txt", ".md", ".html", ".css", ".js", ".svg"}
     ]
-    assert {".parquet", ".toml"} <= {path.suffix for path in data}
+    assert {".parquet", ".toml", ".html", ".js"} <= {path.suffix for path in data}
     assert {shown(path) for path in data} <= set(wheel)
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 

@@ -1,0 +1,24 @@
+"""`ltfund`: the simulated fund that trades what the network infers. It never trades real money."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from infra.command import LongtailGroup
+from infra.home import find_home
+
+COMMANDS = {
+    "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
+}
+
+
+@click.group(cls=LongtailGroup, lazy=COMMANDS)
+def main() -> None:
+    """Run the simulated fund. For research: nothing here trades real money."""
+    os.environ.setdefault("MPLCONFIGDIR", str(find_home().cache / "matplotlib"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The command `ltfund replay`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.errors import ConfigError, RefusedError, UsageError
+
+MODULE = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DAY = click.DateTime(["%Y-%m-%d"])
+DAY_US = 86_400_000_000
+
+
+@click.command()
+@click.argument("modules", metavar="FILE...", type=MODULE, nargs=-1, required=True)
+@click.option("--topic", metavar="NAME|FILE", help="What they predict; see `ltminer topics`.")
+@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option("--root", metavar="HEX", help="Content root the dataset must have; default: its newest version.")
+@click.option("--from", "start", type=DAY, help="First day (UTC) that is traded; default: five years before the end.")
+@click.option("--to", "end", type=DAY, help="First day that is not; default: the end of the data.")
+@click.option("--refit", type=click.IntRange(1, 366), default=30, show_default=True, help="Days between fits.")
+@click.option("--hold", type=click.IntRange(1), help="Bars between decisions; default: the topic's horizon.")
+@click.option("--money", type=click.IntRange(1), default=1_000_000, show_default=True, help="What the owners put in.")
+@click.option("--out", type=FOLDER, help="Folder for pictures, numbers and journal; default: in the home.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def replay(
+    modules: tuple[Path, ...],
+    *,
+    root: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    refit: int,
+    hold: int | None,
+    money: int,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Let the modules FILE infer together and the fund trade on it, bar by bar over the past.
+
+    All modules speak from the first bar on, fitted on what was known then: mine them on earlier data, or the past is
+    known to whoever chose them. What comes out is told as it is.
+    """
+    from data.dataset import Dataset
+    from data.panel import panel_key
+    from data.panel_store import panels_folder
+    from data.sample import dataset_uri
+    from fund.models import Questions
+    from fund.quotes import Quotes
+    from fund.replay import Setting
+    from fund.replay import replay as played
+    from fund.replay_report import leave
+    from fund.rows import rows_of
+    from fund.units import WEI
+    from infra.home import find_home, make_folder
+    from infra.settings import load_settings
+    from infra.topics import find_topic
+    from validator.evaluation import Replays, limits_of, replays_folder
+    from validator.sandbox.host import Sandbox
+
+    settings = load_settings(**given)
+    topic = find_topic(settings.topic)
+    models = _models(modules)
+    folder = make_folder((out or find_home().state / "replays" / topic.name).absolute())
+    dataset = Dataset.open(dataset_uri(settings.data), root)
+    rows = rows_of(dataset, topic, panels_folder())
+    quotes = Quotes.of(dataset.read(type=topic.type, broker=topic.broker, sectors=topic.sectors, symbols=topic.symbols))
+    setting = Setting(
+        *_span(int(quotes.grid[-1]) + quotes.interval, start, end), money=money * WEI, hold=hold or topic.horizon
+    )
+    with Sandbox() as sandbox, _progress() as say:
+        questions = Questions(
+            rows,
+            panel_key(dataset.known_root, topic),
+            Replays(sandbox, limits_of(settings), replays_folder()),
+            refit_us=refit * DAY_US,
+        )
+        for course in played(quotes, questions, lambda _: models, setting):
+            day = datetime.fromtimestamp(course.book.time / 1e6, UTC).date()
+            say(f"{day}: {course.book.per_share() / WEI:.4f} per share, {len(course.settlements)} bars settled")
+    text, numbers = leave(course, topic, setting, folder)
+    click.echo(json.dumps(numbers, indent=1, allow_nan=False) if as_json else text)
+
+
+def _models(paths: tuple[Path, ...]) -> list[Any]:
+    """Return the modules as models; a module given twice is refused."""
+    from fund.models import Model
+    from validator.record import Known
+    from validator.submitted import read_module
+
+    found: dict[str, Any] = {}
+    for path in paths:
+        try:
+            known = Known(read_module(path))
+        except RefusedError as error:
+            raise RefusedError(f"{path}: {error}") from error
+        if known.block_hash in found:
+            raise UsageError(f"module {path} is given twice (block {known.block_hash[:12]}); name each once")
+        found[known.block_hash] = Model(known.block_hash, known.contender.text, known.contender.seed)
+    return list(found.values())
+
+
+def _span(last: int, start: datetime | None, end: datetime | None) -> tuple[int, int]:
+    """Return first and one past the last moment, microseconds since 1970 UTC."""
+    stop = min(last, _micros(end)) if end else last
+    first = _micros(start) if start else stop - 5 * 365 * DAY_US
+    if first >= stop:
+        raise ConfigError(f"a replay from {start} to {end}, of data that end at {last}, has no day; choose other days")
+    return first, stop
+
+
+def _micros(day: datetime) -> int:
+    return int(day.replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield whom to tell of progress: one line that is rewritten on a terminal, elsewhere a line now and then."""
+    from infra.logs import sparing
+
+    if not sys.stderr.isatty():
+        yield sparing(lambda text: click.echo(text, err=True), every_s=5.0)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("replay") as status:
+        yield status.update
