@@ -228,7 +228,7 @@ class Rival:
         elif self.tried > 1:
             picked = f"; picking it from {self.tried} in hindsight favours it"
         evidence = (
-            f"mean loss {test.mean:+.5f}, 95 % interval {test.low:+.5f} to {test.high:+.5f}; Diebold-Mariano "
+            f"loss less its {test.mean:+.5f}, 95 % interval {test.low:+.5f} to {test.high:+.5f}; Diebold-Mariano "
             f"{test.statistic:+.2f}, {shown_p(self.p)}{picked}; {test.bars} bars"
         )
         if self.p >= LEVEL:

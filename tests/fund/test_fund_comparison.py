@@ -85,8 +85,8 @@ def test_a_network_that_is_better_is_called_better_and_one_that_is_worse_worse()
         compare(history(network, models.mean(axis=0), models)).rivals[0],
         compare(history(network + 0.04, models.mean(axis=0), models)).rivals[0],
     )
-    assert better.verdict.startswith("network better than the plain mean of its models (mean loss -0.0")
-    assert worse.verdict.startswith("network worse than the plain mean of its models (mean loss +0.0")
+    assert better.verdict.startswith("network better than the plain mean of its models (loss less its -0.0")
+    assert worse.verdict.startswith("network worse than the plain mean of its models (loss less its +0.0")
     assert "p < 0.0001; 400 bars" in better.verdict
 
 
