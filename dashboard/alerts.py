@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dashboard.view import PERIOD_S, QUORUM, Alert, Snapshot
+from dashboard.view import Alert, Snapshot
 from dashboard.words import moment, percent, short
+from protocol.head.schedule import PERIOD_S
 
 GRACE_S = 60  # fitting, asking and signing take a while
 _RANK = {"critical": 0, "warning": 1, "info": 2}
@@ -58,7 +59,7 @@ def _of_head(snapshot: Snapshot) -> list[Alert]:
         missing = ", ".join(map(short, head.unsigned[:4])) + (" and others" if len(head.unsigned) > 4 else "")
         text = (
             f"Validators with {percent(part)} of the voting stake have signed; more than "
-            f"{percent(QUORUM[0] / QUORUM[1])} are needed. Missing: {missing or 'nobody is registered'}."
+            f"two thirds are needed. Missing: {missing or 'nobody is registered'}."
         )
         found.append(Alert("critical", "Quorum missing", text, head.made_at))
     heard = [model for model in snapshot.models if model.role != "absent"]

@@ -16,7 +16,8 @@ from dashboard import words
 from dashboard.alerts import all_alerts, due
 from dashboard.chart import Chart, Line, draw, drawdown, rebased
 from dashboard.query import ORDERS, SPANS, Query
-from dashboard.view import PERIOD_S, Clock, Fund, Prediction, Snapshot, Token, View
+from dashboard.view import Clock, Fund, Prediction, Snapshot, Token, View
+from protocol.head.schedule import PERIOD_S
 
 PARTS = {
     "status": "Current HEAD",

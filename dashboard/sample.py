@@ -11,7 +11,6 @@ from typing import Literal, get_args
 import numpy as np
 
 from dashboard.view import (
-    PERIOD_S,
     Alert,
     Buyback,
     Clock,
@@ -28,6 +27,7 @@ from dashboard.view import (
     Token,
 )
 from protocol.errors import DataError
+from protocol.head.schedule import PERIOD_S
 
 State = Literal["ordinary", "empty", "one", "alert", "large"]
 STATES: tuple[State, ...] = get_args(State)

@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-HeadState = Literal["signed", "pending", "missed"]
+HeadState = Literal["signed", "pending", "carried", "missed"]
 Level = Literal["critical", "warning", "info"]
-
-PERIOD_S = 600  # a HEAD every ten minutes
-QUORUM = (2, 3)  # more than this part of the voting stake has to sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,8 @@ class Model:
 class Position:
     """What the fund holds of one symbol; a negative quantity is a short.
 
-    ``weight`` and ``target`` are signed parts of NAV; ``value`` and ``gain`` (unrealised) are cents.
+    ``weight`` and ``target`` are signed parts of NAV; ``value`` and ``gain`` are cents, the gain
+    realised or not, costs off.
     """
 
     broker: str
@@ -170,7 +168,7 @@ class Order:
     price: float
     fee: int
     slippage: int
-    state: Literal["waiting", "filled", "partial", "refused"]
+    state: Literal["waiting", "filled", "partial", "refused", "dropped"]
     reason: str = ""
 
 
@@ -236,12 +234,12 @@ class Earning:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """How the rewards of this HEAD were split, wei: ``emission + buyback = paid + kept``."""
+    """How the rewards of this HEAD were split, wei: ``emission + buyback = paid + kept``; None where that is not on record."""
 
-    emission: int
-    buyback: int
+    emission: int | None
+    buyback: int | None
     paid: int
-    kept: int
+    kept: int | None
     earnings: tuple[Earning, ...]
 
 
@@ -278,7 +276,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class PastHead:
-    """One period of the past, made or missed."""
+    """One period of the past, made or missed; ``carried`` is one in which, in a replay, the HEAD before stood on purpose."""
 
     number: int
     state: HeadState

@@ -42,8 +42,10 @@ def money(cents: int, *, sign: bool = False) -> str:
     return (MINUS if cents < 0 else "+" if sign and cents else "") + text
 
 
-def tokens(wei: int, digits: int = 2) -> str:
-    """Return wei as tokens, rounded down so that no more is shown than is there."""
+def tokens(wei: int | None, digits: int = 2) -> str:
+    """Return wei as tokens, rounded down so that no more is shown than is there; what is unknown is a dash."""
+    if wei is None:
+        return NONE
     step = 10 ** (18 - digits)
     if 0 < wei < step:
         return f"<{THIN}{number(10**-digits, digits)}"

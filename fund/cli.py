@@ -10,6 +10,8 @@ from infra.command import LongtailGroup
 from infra.home import find_home
 
 COMMANDS = {
+    # The page is above the fund: it is named here and imported only when it is asked for.
+    "serve": ("dashboard.serve_cli:serve", "Show the operator's page of a fund's store."),
     "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
 }
 

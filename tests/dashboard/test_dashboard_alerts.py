@@ -6,7 +6,8 @@ import pytest
 
 from dashboard.alerts import GRACE_S, all_alerts, due
 from dashboard.sample import SampleView, State
-from dashboard.view import PERIOD_S, Alert, Snapshot
+from dashboard.view import Alert, Snapshot
+from protocol.head.schedule import PERIOD_S
 
 
 def titles(snapshot: Snapshot, now: float, *, live: bool = True) -> list[str]:
