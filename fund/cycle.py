@@ -1,0 +1,257 @@
+"""A HEAD period from end to end: what is known at its start becomes one :class:`~fund.step.Step`, and nothing is kept besides.
+
+A step depends on the fund's last step, the ledger as it was read, the version of the data, the turn and the policy, and on
+nothing else: no clock, no chance, no state in this process. Whoever has the same makes the same HEAD, and whoever is killed
+before committing makes the same step again::
+
+    due = clock.due(last)
+    data = Data(dataset.known_root(), feeds)            # fund.rows.rows_of, fund.quotes.Quotes, fund.models.Questions
+    store.commit(make(store, ledger.state(), due, data, source=ledger.source, policy=policy))
+
+What a step does not do is write to the ledger: signing and stamping the HEAD, depositing what the buyback bought and
+burning its burned share are for whoever commits it. Deposits are paid out by the HEADs that read them.
+
+A step remembers ``inference:TOPIC``, ``book:TOPIC``, ``pace:TOPIC`` (:mod:`fund.desk`), ``division:TOPIC``
+(:mod:`fund.payday`) and ``deposits``. Its journal has a book per topic. Its documents are ``pot`` (wei: emission, deposits,
+paid), ``settled`` (by topic, see :class:`fund.desk.Desk`), ``alerts`` (lists of topic, code and text) and ``kept`` (lists of
+amount, topic and why); those that would be empty are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fund.desk import Desk, Feed, Trading
+from fund.market import Market, advance, gains_of
+from fund.market_events import Event
+from fund.payday import division, dump, load, payees_of, pot_of, taken_of
+from fund.speaking import Source, Speakers
+from fund.step import Step
+from fund.store_reader import Reader
+from fund.topic_state import ALONE
+from protocol.errors import RefusedError
+from protocol.head.claims import Claims
+from protocol.head.head import Head, HeadTopic
+from protocol.head.prediction import Prediction
+from protocol.head.rewards import AlloraTopic, Rewards, distribute
+from protocol.head.schedule import Period, Turn
+from protocol.head.standing import standing
+from protocol.ledger.params import LTFT
+from protocol.ledger.rules import advance as let_pass
+from protocol.ledger.state import State
+
+SECOND_US = 1_000_000
+DEPOSITS = "deposits"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """One version of a dataset.
+
+    Attributes
+    ----------
+    root : str
+        Its content root.
+    feeds : sequence of Feed
+        Of each topic that the fund knows, in any order.
+    """
+
+    root: str
+    feeds: Sequence[Feed]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What everybody who makes the HEADs of a network has to agree on.
+
+    Attributes
+    ----------
+    trading : Trading
+        Of each topic's book.
+    pool : (ltft, quote) or None
+        Wei that the market opens with at the first HEAD; None: there is no market.
+    weights : mapping of topic to float
+        By which rewards are divided between topics, any one unit; a topic that is not here has weight 1.
+    forecasters : mapping of forecaster to account
+        Who is paid for forecasts; what others would get is kept.
+    """
+
+    trading: Trading = field(default_factory=Trading)
+    pool: tuple[int, int] | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    forecasters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a fund has after its last step.
+
+    Attributes
+    ----------
+    head : Head or None
+    predictions : tuple of Prediction
+        Of that HEAD.
+    claims : Claims
+    market : Market or None
+    memory : mapping of name to bytes
+    """
+
+    head: Head | None
+    predictions: tuple[Prediction, ...]
+    claims: Claims
+    market: Market | None
+    memory: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, fund: Reader) -> Before:
+        """Read it, all of one moment."""
+        with fund.unchanging():
+            latest = fund.latest()
+            head = fund.head(latest.period) if latest else None
+            said = fund.predictions(latest.period) if latest else ()
+            return cls(head, said, fund.claims(), fund.market(), fund.memory())
+
+
+def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, policy: Policy) -> Step:
+    """Return the step of a period that is due; nothing is written.
+
+    Parameters
+    ----------
+    fund : Reader
+    ledger : State
+        As it was read; not changed. What falls due by time alone up to the period's start is taken into account.
+    due : Turn
+    data : Data
+        What closes after the period's start is not looked at.
+    source : callable
+        The text of a block's module.
+    policy : Policy
+
+    Raises
+    ------
+    RefusedError
+        Nothing is due, or not that; the fund is of another ledger; the ledger or the data is older than what the last HEAD
+        was made on; a topic is given twice.
+    DataError
+        The fund is damaged.
+    ClusterError, ConfigError
+        The jail cannot be had: try again.
+    """
+    before = Before.of(fund)
+    period = _checked(before, fund, ledger, due, data)
+    read = let_pass(ledger.copy(), period.start)
+    feeds = sorted(data.feeds, key=lambda one: one.topic.name)
+    topics = [standing(read, feed.topic.name) for feed in feeds]
+    stakes = {name: stake / LTFT for name, stake in sorted(read.validators.items())} or ALONE
+    desks, said = list[Desk](), list[Prediction]()
+    for feed, models in zip(feeds, topics, strict=True):
+        desk = Desk.opened(feed, policy.trading, period.start * SECOND_US, before.memory)
+        desk.turn(Speakers.of(models, source), stakes)
+        said += desk.predictions(models, before.predictions)
+        desks.append(desk)
+    taken = taken_of(before.memory.get(DEPOSITS, b"0"))
+    pot = pot_of(read, period, due.carried, taken)
+    divisions = _divisions(desks, policy, before.memory)
+    spoke = {one.topic for one in said}
+    paying = [one for name, (one, new) in divisions.items() if new or name in spoke]
+    rewards = distribute(pot.total, paying, payees_of(read, topics, policy.forecasters))
+    paid = sum(one.amount for one in rewards.earnings)
+    claims = before.claims.after(rewards.earnings)
+    market, events = _market(before, period, due.carried, desks, policy)
+    head = Head.of(
+        period=period.number,
+        parent=before.head.hash if before.head else fund.ledger,
+        height=ledger.height,
+        ledger=ledger.head,
+        data_root=data.root,
+        topics=topics,
+        predictions=said,
+        claims=claims,
+    )
+    head.check_follows(before.head, fund.ledger)
+    fresh = {name: content for desk in desks for name, content in desk.memory().items()}
+    fresh |= {f"division:{name}": dump(one) for name, (one, new) in divisions.items() if new}
+    fresh[DEPOSITS] = b"%d" % (taken + pot.taken(paid))
+    documents = _documents(desks, topics, read, rewards)
+    documents["pot"] = {"emission": pot.emission, "deposits": pot.deposits, "paid": paid}
+    return Step(
+        head=head,
+        claims=claims,
+        carried=len(due.carried),
+        predictions=tuple(said),
+        earnings=rewards.earnings,
+        journal={desk.feed.topic.name: tuple(desk.records) for desk in desks if desk.records},
+        memory={name: content for name, content in fresh.items() if before.memory.get(name) != content},
+        market=market,
+        events=events,
+        documents=documents,
+    )
+
+
+def _checked(before: Before, fund: Reader, ledger: State, due: Turn, data: Data) -> Period:
+    """Return the period to make a HEAD for."""
+    if due.period is None:
+        raise RefusedError("no HEAD is due: that of this period is made; wait for the next period")
+    number, last = due.period.number, before.head.period if before.head else None
+    if last is not None and number <= last:
+        raise RefusedError(f"period {number} is not after {last} of the last HEAD; set the clock right, or wait")
+    if due.carried and (due.carried.stop != number or last is None or due.carried.start <= last):
+        raise RefusedError(f"periods {due.carried} are not those between the last HEAD and {number}; carry only those")
+    if ledger.domain.salt != fund.ledger:
+        raise RefusedError(f"the fund belongs to ledger {fund.ledger}, not to {ledger.domain.salt}; name its own")
+    if before.head and ledger.height < before.head.height:
+        raise RefusedError(
+            f"the ledger was read at {ledger.height}, by the last HEAD at {before.head.height}; read it again"
+        )
+    names = [feed.topic.name for feed in data.feeds]
+    if len(set(names)) < len(names):
+        raise RefusedError(f"topics {sorted(names)}: give each once")
+    return due.period
+
+
+def _divisions(
+    desks: Sequence[Desk], policy: Policy, memory: Mapping[str, bytes]
+) -> dict[str, tuple[AlloraTopic, bool]]:
+    """Return by whose work each topic's rewards are divided, and whether that is new; topics never settled are left out."""
+    found = {}
+    for desk in desks:
+        name = desk.feed.topic.name
+        weight = policy.weights.get(name, 1.0)
+        new = division(name, weight, desk.settlements)
+        old = memory.get(f"division:{name}")
+        if new is not None:
+            found[name] = new, True
+        elif old is not None:
+            found[name] = replace(load(old), weight=weight), False
+    return found
+
+
+def _market(
+    before: Before, period: Period, carried: range, desks: Sequence[Desk], policy: Policy
+) -> tuple[Market | None, tuple[Event, ...]]:
+    """Return the market after the period; it opens with the first HEAD."""
+    if before.market is not None:
+        gains = sum(gains_of(desk.records) for desk in desks)
+        return advance(before.market, period.number, gains, carried=carried)
+    if before.head is not None or policy.pool is None:
+        return None, ()
+    return Market.opened(period.number, *policy.pool), ()
+
+
+def _documents(desks: Sequence[Desk], topics: Sequence[HeadTopic], ledger: State, rewards: Rewards) -> dict[str, Any]:
+    """Return what is to be known of the period besides; what is empty is left out."""
+    known = {one.topic for one in topics}
+    alerts = [[desk.feed.topic.name, code, text] for desk in desks for code, text in desk.notes]
+    alerts += [
+        [name, "no-feed", f"blocks stand for {name}, which the fund has no data of"]
+        for name in sorted(ledger.standing)
+        if ledger.standing[name] and name not in known
+    ]
+    documents = {
+        "settled": {desk.feed.topic.name: desk.settled for desk in desks if desk.settled},
+        "alerts": alerts,
+        "kept": [[one.amount, one.topic, one.why] for one in rewards.kept],
+    }
+    return {name: content for name, content in documents.items() if content}
