@@ -12,9 +12,9 @@ What a step does not do is write to the ledger: signing and stamping the HEAD, d
 burning its burned share are for whoever commits it. Deposits are paid out by the HEADs that read them.
 
 A step remembers ``inference:TOPIC``, ``book:TOPIC``, ``pace:TOPIC`` (:mod:`fund.desk`), ``division:TOPIC``
-(:mod:`fund.payday`) and ``deposits``. Its journal has a book per topic. Its documents are ``pot`` (wei: emission, deposits,
-paid), ``settled`` (by topic, see :class:`fund.desk.Desk`), ``alerts`` (lists of topic, code and text) and ``kept`` (lists of
-amount, topic and why); those that would be empty are left out.
+(:mod:`fund.payday`) and ``deposits``. Its journal has a book per topic. Its documents are ``losses``
+(settled bars, see :class:`fund.desk.Desk`), ``alerts`` (topic, code, text), ``limits`` (texts), ``absent`` (topic, model, why)
+and ``kept`` (wei: emission, buyback, paid, and who could not be paid why); those that would be empty are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from protocol.errors import RefusedError
 from protocol.head.claims import Claims
 from protocol.head.head import Head, HeadTopic
 from protocol.head.prediction import Prediction
-from protocol.head.rewards import AlloraTopic, Rewards, distribute
+from protocol.head.rewards import AlloraTopic, distribute
 from protocol.head.schedule import Period, Turn
 from protocol.head.standing import standing
 from protocol.ledger.params import LTFT
@@ -174,8 +174,9 @@ def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, 
     fresh = {name: content for desk in desks for name, content in desk.memory().items()}
     fresh |= {f"division:{name}": dump(one) for name, (one, new) in divisions.items() if new}
     fresh[DEPOSITS] = b"%d" % (taken + pot.taken(paid))
-    documents = _documents(desks, topics, read, rewards)
-    documents["pot"] = {"emission": pot.emission, "deposits": pot.deposits, "paid": paid}
+    documents = _documents(desks, topics, read)
+    kept = [{"amount": one.amount, "topic": one.topic, "why": one.why} for one in rewards.kept]
+    documents["kept"] = {"emission": pot.emission, "buyback": pot.deposits, "paid": paid, "kept": kept}
     return Step(
         head=head,
         claims=claims,
@@ -240,18 +241,20 @@ def _market(
     return Market.opened(period.number, *policy.pool), ()
 
 
-def _documents(desks: Sequence[Desk], topics: Sequence[HeadTopic], ledger: State, rewards: Rewards) -> dict[str, Any]:
+def _documents(desks: Sequence[Desk], topics: Sequence[HeadTopic], ledger: State) -> dict[str, Any]:
     """Return what is to be known of the period besides; what is empty is left out."""
     known = {one.topic for one in topics}
-    alerts = [[desk.feed.topic.name, code, text] for desk in desks for code, text in desk.notes]
-    alerts += [
-        [name, "no-feed", f"blocks stand for {name}, which the fund has no data of"]
+    notes = [(desk.feed.topic.name, code, text) for desk in desks for code, text in desk.notes]
+    notes += [
+        (name, "no-feed", f"blocks stand for {name}, which the fund has no data of")
         for name in sorted(ledger.standing)
         if ledger.standing[name] and name not in known
     ]
+    silent = [(desk.feed.topic.name, *one) for desk in desks if desk.said for one in desk.said.absent]
     documents = {
-        "settled": {desk.feed.topic.name: desk.settled for desk in desks if desk.settled},
-        "alerts": alerts,
-        "kept": [[one.amount, one.topic, one.why] for one in rewards.kept],
+        "losses": [{"topic": desk.feed.topic.name, **one} for desk in desks for one in desk.settled],
+        "alerts": [{"topic": topic, "code": code, "text": text} for topic, code, text in notes if code != "limit"],
+        "limits": [f"{text} in {topic}" for topic, code, text in notes if code == "limit"],
+        "absent": [{"topic": topic, "model": model, "why": why} for topic, model, why in silent],
     }
     return {name: content for name, content in documents.items() if content}

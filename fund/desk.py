@@ -225,7 +225,7 @@ class Desk:
                     "rows": settlement.rows,
                     "losses": {name: nano(loss) for name, loss in sorted(settlement.losses.items())},
                     "mean": None if np.isnan(mean) else nano(mean),
-                    "calls": list(hits(waiting.inference.value, truth)),
+                    **dict(zip(("hits", "calls"), hits(waiting.inference.value, truth), strict=True)),
                 }
             )
 
@@ -253,7 +253,6 @@ class Desk:
             self.notes.append(("unasked", f"{self.feed.topic.name}: {error}"))
             return
         self.state, self.said = ask(self.state, answers)
-        self.notes += [("absent", f"{name} in {self.feed.topic.name}: {why}") for name, why in self.said.absent]
         before = newest if self.decided == NEVER else int(np.searchsorted(self.feed.quotes.grid, self.decided))
         if self.decided == NEVER or newest - before >= self.feed.topic.horizon:
             self._decide(newest, answers, self.said)

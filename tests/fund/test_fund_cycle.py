@@ -114,7 +114,7 @@ def test_it_trades_as_the_replay_does(found: Callable[..., Fund], table: pa.Tabl
     assert fund.book().nav() == course.book.nav()
     assert fund.records(Order) == [record for record in course.records if isinstance(record, Order)]
     assert fund.asked[TOPIC.name].times == asked.times
-    settled = [one["bar"] for _, by_topic in fund.store.documents("settled") for one in by_topic[TOPIC.name]]
+    settled = [one["bar"] for _, settled in fund.store.documents("losses") for one in settled]
     assert settled == [one.time for one in course.settlements]
     assert {one.value for one in steps[-1].predictions} == {
         round(value * 1e9) for value in course.inferences[-1].value.tolist()
@@ -158,7 +158,7 @@ def test_without_models_the_head_is_empty_and_the_fund_in_cash(found: Callable[.
     assert all(one.head.prediction_count == 0 and one.head.reward_total == 0 for one in steps)
     assert [topic.models for topic in steps[-1].head.topics] == [()]
     assert fund.book().nav() == POLICY.trading.money
-    assert steps[0].documents["kept"] == [[50 * LTFT, "", "no topic has weight"]]
+    assert steps[0].documents["kept"]["kept"] == [{"amount": 50 * LTFT, "topic": "", "why": "no topic has weight"}]
 
 
 def test_a_fund_without_topics_still_makes_heads(found: Callable[..., Fund]) -> None:
@@ -166,7 +166,7 @@ def test_a_fund_without_topics_still_makes_heads(found: Callable[..., Fund]) -> 
     fund.block(NAMES[0])
     steps = fund.run(2)
     assert [one.head.topics for one in steps] == [(), ()]
-    assert steps[0].documents["alerts"][0][:2] == [TOPIC.name, "no-feed"]
+    assert steps[0].documents["alerts"][0]["code"] == "no-feed"
 
 
 def test_one_model_alone_says_and_earns_everything_for_inference(found: Callable[..., Fund]) -> None:
@@ -181,7 +181,7 @@ def test_one_model_alone_says_and_earns_everything_for_inference(found: Callable
 def test_between_settlements_it_is_paid_by_the_last_one(found: Callable[..., Fund]) -> None:
     fund = found(*NAMES)
     steps = fund.run(4, PERIOD_S)
-    settled = [n for n, one in enumerate(steps) if "settled" in one.documents]
+    settled = [n for n, one in enumerate(steps) if "losses" in one.documents]
     assert settled == [12, 18]
     assert not any(one.earnings for one in steps[:12])
     for first in settled:
@@ -213,14 +213,14 @@ def test_without_validators_nobody_is_paid_for_judging(found: Callable[..., Fund
     del fund.ledger.validators[VALIDATOR.address]
     made = fund.run(4)[-1]
     assert {one.role for one in made.earnings} <= {"inference", "forecast"}
-    assert "nobody to pay for reputer" in {why for _, _, why in made.documents["kept"]}
+    assert "nobody to pay for reputer" in {one["why"] for one in made.documents["kept"]["kept"]}
 
 
 def test_an_accounted_forecaster_earns_and_what_the_other_would_get_is_kept(found: Callable[..., Fund]) -> None:
     made = found(*NAMES).run(12)[-1]
     assert ORACLE.address in {one.account for one in made.earnings if one.role == "forecast"}
     other = sorted(set(FORECASTERS) - set(POLICY.forecasters))[0]
-    assert any(why.startswith(f"forecast of {other}") for _, _, why in made.documents["kept"])
+    assert any(one["why"].startswith(f"forecast of {other}") for one in made.documents["kept"]["kept"])
 
 
 def test_models_that_fail_or_cannot_be_read_are_absent_and_named(found: Callable[..., Fund]) -> None:
@@ -236,7 +236,7 @@ def test_models_that_fail_or_cannot_be_read_are_absent_and_named(found: Callable
     finally:
         del SOURCES[strange]
     assert {name for name, _ in made.predictions[0].models} == set(NAMES[1:])
-    alerts = [text for _, code, text in made.documents["alerts"] if code == "absent"]
+    alerts = [f"{one['model']} in {one['topic']}: {one['why']}" for one in made.documents["absent"]]
     assert any(NAMES[0] in text and "not finite" in text for text in alerts)
     assert any(strange in text for text in alerts)
     assert len(made.head.topics[0].models) == 4
@@ -248,7 +248,7 @@ def test_a_dropped_model_silences_its_topic_until_the_next_bar(found: Callable[.
     fund.drop(NAMES[1])
     silent = fund.step(FIRST + PERIOD_S)
     assert not silent.predictions
-    assert silent.documents["alerts"][0][1] == "withdrawn"
+    assert silent.documents["alerts"][0]["code"] == "withdrawn"
     again = fund.step(FIRST + HOUR_S)
     assert {name for name, _ in again.predictions[0].models} == {NAMES[0], NAMES[2]}
 
@@ -260,7 +260,9 @@ def test_late_data_repeats_and_is_told_of(found: Callable[..., Fund], table: pa.
     late = [fund.step(end + n * HOUR_S) for n in (1, 7)]
     assert {one.head.predictions_root for one in late} == {last.head.predictions_root}
     assert "alerts" not in late[0].documents
-    assert late[1].documents["alerts"] == [[TOPIC.name, "late", f"the newest bar of {TOPIC.name} closed 7 bars ago"]]
+    assert late[1].documents["alerts"] == [
+        {"topic": TOPIC.name, "code": "late", "text": f"the newest bar of {TOPIC.name} closed 7 bars ago"}
+    ]
     assert len(fund.asked[TOPIC.name].times) == 1
 
 
@@ -279,9 +281,9 @@ def test_data_that_ends_before_what_was_seen_is_refused(found: Callable[..., Fun
 def test_before_the_first_bar_there_is_nothing_to_say(found: Callable[..., Fund]) -> None:
     fund = found(*NAMES)
     early = fund.step(BEGAN + PERIOD_S)
-    assert early.documents["alerts"][0][1] == "late"
+    assert early.documents["alerts"][0]["code"] == "late"
     unasked = fund.step(BEGAN + HOUR_S)
-    assert unasked.documents["alerts"][0][1] == "unasked"
+    assert unasked.documents["alerts"][0]["code"] == "unasked"
     assert not unasked.predictions
     assert fund.book().shares
 
@@ -352,10 +354,10 @@ def test_a_carried_span_is_paid_in_one_sum_and_a_missed_one_never(found: Callabl
     for fund, periods in ((live, 1), (replayed, 6)):
         made = fund.run(6)[-1]
         assert made.carried == periods - 1
-        assert made.documents["pot"]["emission"] == periods * SCHEDULE.first
-        kept = sum(amount for amount, _, _ in made.documents.get("kept", []))
-        assert made.documents["pot"]["paid"] + kept == periods * SCHEDULE.first
-        assert made.documents["pot"]["paid"] == sum(one.amount for one in made.earnings)
+        assert made.documents["kept"]["emission"] == periods * SCHEDULE.first
+        kept = sum(one["amount"] for one in made.documents["kept"]["kept"])
+        assert made.documents["kept"]["paid"] + kept == periods * SCHEDULE.first
+        assert made.documents["kept"]["paid"] == sum(one.amount for one in made.earnings)
 
 
 def test_heads_stamped_late_are_paid_by_deposits_once_and_by_emission(found: Callable[..., Fund]) -> None:
@@ -370,7 +372,7 @@ def test_heads_stamped_late_are_paid_by_deposits_once_and_by_emission(found: Cal
             for made in waiting:
                 fund.stamp(made, time)
             waiting.clear()
-    deposits = [one["deposits"] for _, one in fund.store.documents("pot")]
+    deposits = [one["buyback"] for _, one in fund.store.documents("kept")]
     assert deposits == [gift if n in (5, 8) else 0 for n in range(12)]
     assert deposited(fund.ledger) == 2 * gift
     assert fund.ledger.rewards.owed == fund.store.claims().total == fund.ledger.supply.minted + 2 * gift
@@ -379,7 +381,7 @@ def test_heads_stamped_late_are_paid_by_deposits_once_and_by_emission(found: Cal
 def test_deposits_nobody_can_be_paid_wait(found: Callable[..., Fund]) -> None:
     fund = found()
     fund.send("deposit", FIRST, amount=LTFT)
-    assert [one.documents["pot"]["deposits"] for one in fund.run(2)] == [LTFT, LTFT]
+    assert [one.documents["kept"]["buyback"] for one in fund.run(2)] == [LTFT, LTFT]
 
 
 def test_performance_fees_reach_the_market(found: Callable[..., Fund]) -> None:
@@ -398,8 +400,10 @@ def test_after_a_pause_the_broker_catches_up_and_the_models_speak_once(found: Ca
     fund.run(4)
     made = fund.step(FIRST + 9 * HOUR_S + PERIOD_S)
     assert len(fund.asked[TOPIC.name].times) == 5
-    assert made.documents["pot"]["emission"] == SCHEDULE.first
-    assert [one["bar"] for one in made.documents["settled"][TOPIC.name]] == fund.asked[TOPIC.name].times[2:4]
+    assert made.documents["kept"]["emission"] == SCHEDULE.first
+    assert [one["bar"] for one in made.documents["losses"] if one["topic"] == TOPIC.name] == fund.asked[
+        TOPIC.name
+    ].times[2:4]
     records = [record for _, record in fund.store.journal(TOPIC.name)]
     first = int(np.searchsorted(fund.quotes.grid, (FIRST - HOUR_S) * US))
     ticks = [fund.quotes.tick(first + n) for n in range(10)]
