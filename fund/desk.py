@@ -18,14 +18,14 @@ import numpy as np
 
 from fund.book import Book, book_of
 from fund.broker import place, step
-from fund.comparison import mean_loss
-from fund.inference import ask, settle
+from fund.decision import weights_of
+from fund.inference import ask
 from fund.journal import Record
 from fund.limits import Limits
+from fund.maturity import matured
 from fund.memory import dump, load
 from fund.nav import FundFees, deposit, valued
-from fund.performance import hits
-from fund.portfolio import propose, target_weights
+from fund.portfolio import propose
 from fund.quotes import Quotes
 from fund.speaking import Asking, Speakers
 from fund.topic_state import NEVER, Answers, Inference, Settlement, TopicState
@@ -209,23 +209,16 @@ class Desk:
         )
 
     def _settle(self, stakes: Mapping[str, float]) -> None:
-        while self.state.pending and self.now >= self.state.known_at(self.state.pending[0].time):
-            waiting = self.state.pending[0]
-            truth = self.feed.questions.rows.truth(waiting.time, waiting.inference.symbols, self.now)
-            if truth is None:
-                return
-            self.state, settlement = settle(self.state, waiting.time, truth, asof=self.now, stakes=stakes)
-            if settlement is None:
-                continue
+        self.state, found = matured(self.state, self.feed.questions.rows, self.now, stakes)
+        for settlement, mean, calls in found:
             self.settlements.append(settlement)
-            mean = mean_loss(waiting.made[1 : 1 + len(waiting.models)], truth)
             self.settled.append(
                 {
-                    "bar": waiting.time,
+                    "bar": settlement.time,
                     "rows": settlement.rows,
                     "losses": {name: nano(loss) for name, loss in sorted(settlement.losses.items())},
                     "mean": None if np.isnan(mean) else nano(mean),
-                    **dict(zip(("hits", "calls"), hits(waiting.inference.value, truth), strict=True)),
+                    **dict(zip(("hits", "calls"), calls, strict=True)),
                 }
             )
 
@@ -261,18 +254,7 @@ class Desk:
     def _decide(self, at: int, answers: Answers, said: Inference) -> None:
         """Turn an inference into orders for the bars to come; without one everything is sold."""
         quotes = self.feed.quotes
-        weights: dict[str, float] = {}
-        if not said.is_empty:
-            found = target_weights(
-                said.value,
-                said.low,
-                said.high,
-                quotes.sigma(at, said.symbols),
-                evidence=max(answers.standing[name] for name, _ in said.shares),
-                bars_per_year=quotes.bars_per_year,
-            )
-            named = zip(said.symbols, found.tolist(), strict=True)
-            weights = {quotes.asset(symbol): weight for symbol, weight in named if weight}
+        weights = weights_of(said, answers.standing, quotes, at)
         until = self.now + (self.feed.topic.horizon + 1) * quotes.interval
         proposal = propose(self.book, weights, self.trading.limits, until)
         self.notes += [("limit", text) for text in proposal.hits]

@@ -114,8 +114,9 @@ class Quotes:
         fills: Literal["open", "close"] = "open" if tradable else "close"
         found = []
         for column, symbol in enumerate(self.symbols):
-            price = pico(float(self.prices["close"][place, column]))
-            if self.asset(symbol) not in book.instruments and price:
+            if self.asset(symbol) in book.instruments:
+                continue
+            if price := pico(float(self.prices["close"][place, column])):
                 found.append(listed(self.broker, symbol, self.sectors[column], price=price, fills=fills))
         return found
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from fund.book import Book, book_of
 from fund.broker import Tick, place, step
-from fund.comparison import mean_loss
-from fund.inference import ask, settle
+from fund.decision import weights_of
+from fund.inference import ask
 from fund.journal import Record, Valuation
 from fund.limits import Limits
+from fund.maturity import matured
 from fund.models import Model, Questions
 from fund.nav import FundFees, deposit, valued
-from fund.performance import hits
-from fund.portfolio import propose, target_weights
+from fund.portfolio import propose
 from fund.quotes import Quotes
 from fund.topic_state import Inference, Settlement, TopicState
 from fund.units import WEI
@@ -141,44 +141,22 @@ def replay(
             course.state, inference = ask(course.state, answers)
             course.inferences.append(inference)
             if number % setting.hold == 0:
-                evidence = max((answers.standing[name] for name, _ in inference.shares), default=0.0)
-                _decide(course, inference, evidence=evidence, quotes=quotes, at=at, setting=setting)
+                until = close + (setting.hold + 1) * quotes.interval
+                orders, met = propose(
+                    course.book, weights_of(inference, answers.standing, quotes, at), setting.limits, until
+                )
+                course.hits += met
+                course.keep(place(course.book, orders))
         course.keep(valued(course.book, close, setting.fees))
         yield course
 
 
 def _settle(course: Course, questions: Questions, close: int) -> None:
-    """Settle what was inferred of bars whose truth is known at `close`."""
-    while course.state.pending and close >= course.state.known_at(course.state.pending[0].time):
-        waiting = course.state.pending[0]
-        truth = questions.rows.truth(waiting.time, waiting.inference.symbols, close)
-        if truth is None:
-            return
-        course.state, settlement = settle(course.state, waiting.time, truth, asof=close)
-        if settlement is not None:
-            course.settlements.append(settlement)
-            course.means.append(mean_loss(waiting.made[1 : 1 + len(waiting.models)], truth))
-            course.calls.append(hits(waiting.inference.value, truth))
-
-
-def _decide(course: Course, said: Inference, *, evidence: float, quotes: Quotes, at: int, setting: Setting) -> None:
-    """Turn an inference into orders for the bars to come; without one everything is sold."""
-    weights: dict[str, float] = {}
-    if not said.is_empty:
-        found = target_weights(
-            said.value,
-            said.low,
-            said.high,
-            quotes.sigma(at, said.symbols),
-            evidence=evidence,
-            bars_per_year=quotes.bars_per_year,
-        )
-        assets = (quotes.asset(symbol) for symbol in said.symbols)
-        weights = {asset: weight for asset, weight in zip(assets, found.tolist(), strict=True) if weight}
-    until = course.book.time + (setting.hold + 1) * quotes.interval
-    orders, hits = propose(course.book, weights, setting.limits, until)
-    course.hits += hits
-    course.keep(place(course.book, orders))
+    course.state, found = matured(course.state, questions.rows, close)
+    for one in found:
+        course.settlements.append(one.settlement)
+        course.means.append(one.mean)
+        course.calls.append(one.calls)
 
 
 def _mean(returns: Floats) -> float:

@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from protocol.errors import ConfigError, DataError
+from protocol.ledger.sqlite_file import BUSY_S, DAMAGE, REMEDIES, sync_folder
 
 #: "LTFD": tells a fund from other SQLite files.
 APPLICATION_ID = 0x4C544644
 FORMAT = 1
-BUSY_S = 60.0
 
 #: Tables to which rows are only added.
 GROWING = ("steps", "predictions", "signatures", "totals", "journal", "documents")
@@ -55,15 +55,6 @@ CREATE TRIGGER steps_grow BEFORE INSERT ON steps
 """
 GUARD = "CREATE TRIGGER {0}_{1} BEFORE {1} ON {0} BEGIN SELECT raise(ABORT, '{0} are never changed or removed'); END;"
 
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_REMEDIES = {
-    sqlite3.SQLITE_FULL: "the disk is full: free some space and try again",
-    sqlite3.SQLITE_READONLY: "make the file and its folder writable",
-    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable",
-    sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_S:.0f} s: find and stop that one, or try again",
-    sqlite3.SQLITE_IOERR: "the disk reports an error: check it and its free space, then try again",
-}
-
 
 def create_file(path: Path, facts: Mapping[str, str]) -> None:
     """Write a fund without steps; it is there whole or not at all.
@@ -85,7 +76,7 @@ def create_file(path: Path, facts: Mapping[str, str]) -> None:
         finally:
             for suffix in ("", "-wal", "-shm"):
                 partial.with_name(partial.name + suffix).unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"fund {path} cannot be created: {error.strerror}; choose another folder") from error
 
@@ -158,9 +149,9 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE:
+        if code in DAMAGE:
             raise DataError(f"fund {path} is damaged: {error}; restore it from a copy") from error
-        remedy = _REMEDIES.get(code, "nothing was committed; try again")
+        remedy = REMEDIES.get(code, "nothing was committed; try again")
         raise ConfigError(f"fund {path} cannot be used: {error}; {remedy}") from error
 
 
@@ -184,11 +175,3 @@ def _write(path: Path, facts: Mapping[str, str]) -> None:
                 db.execute(GUARD.format(table, change))
         db.executemany("INSERT INTO fund VALUES (?, ?)", facts.items())
         db.execute("COMMIT")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

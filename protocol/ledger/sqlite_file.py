@@ -36,8 +36,9 @@ CREATE TRIGGER records_keep BEFORE UPDATE ON records
   BEGIN SELECT raise(ABORT, 'records are never changed'); END;
 """
 
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_REMEDIES = {
+#: SQLite's codes for a file that is not what it was, and what to do about the others; the fund's store has the same.
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space and try again",
     sqlite3.SQLITE_READONLY: "make the file and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable",
@@ -63,7 +64,7 @@ def create_file(path: Path, genesis: Genesis) -> None:
         finally:
             for suffix in ("", "-wal", "-shm"):
                 partial.with_name(partial.name + suffix).unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise ConfigError(f"{path} is in the way; open it, or choose another file for a new ledger") from error
     except OSError as error:
@@ -160,11 +161,11 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE:
+        if code in DAMAGE:
             raise DataError(
                 f"ledger {path} is damaged: {error}; restore it from a copy, then run `ledger verify`"
             ) from error
-        remedy = _REMEDIES.get(code, "nothing was recorded; try again")
+        remedy = REMEDIES.get(code, "nothing was recorded; try again")
         raise ConfigError(f"ledger {path} cannot be used: {error}; {remedy}") from error
 
 
@@ -179,7 +180,8 @@ def _write(path: Path, genesis: Genesis) -> None:
         db.execute("COMMIT")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the folder's entries on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
