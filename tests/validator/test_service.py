@@ -17,11 +17,11 @@ import pytest
 from judged_network import FixedJudge, Network
 from test_daemon import daemon
 
+from infra.health import HealthServer, json_answer
 from infra.logs import JsonFormatter, LineFormatter
+from infra.loops import MAX_FAILURES, Loop, Supervisor
 from infra.notify import notify
 from protocol.errors import ConfigError, EquivocationError
-from validator.health import HealthServer, json_answer
-from validator.loops import MAX_FAILURES, Loop, Supervisor
 from validator.metrics import Metrics
 from validator.service import serve
 
@@ -40,7 +40,7 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def test_the_server_reads_only_and_knows_its_pages() -> None:
-    server = HealthServer("127.0.0.1:0", {"/healthz": lambda: json_answer(200, {"healthy": True})})
+    server = HealthServer("127.0.0.1:0", {"/healthz": lambda _: json_answer(200, {"healthy": True})})
     try:
         assert ask(server.address, "/healthz") == (200, b'{"healthy": true}\n')
         assert ask(server.address, "/healthz", "HEAD") == (200, b"")
@@ -59,7 +59,7 @@ def test_an_address_that_is_none_is_refused(listen: str) -> None:
 
 
 def test_a_failing_loop_is_repeated_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("validator.loops.MAX_PAUSE_S", 0.0)
+    monkeypatch.setattr("infra.loops.MAX_PAUSE_S", 0.0)
     calls: list[int] = []
 
     def work() -> float:

@@ -1,4 +1,4 @@
-"""What a validator answers over HTTP: is it alive, is it ready, what has it counted. Reads only."""
+"""What a daemon answers over HTTP: is it alive, is it ready, what has it counted, what may others read of it. Reads only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from protocol.errors import ConfigError
@@ -15,9 +16,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 Answer = tuple[int, str, bytes]
-Page = Callable[[], Answer]
-_WORDS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+#: What stands behind the ``?``, the first of each name.
+Query = Mapping[str, str]
+Page = Callable[[Query], Answer]
+_WORDS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
+
+
+def _query(environ: WSGIEnvironment) -> Query:
+    pairs = parse_qsl(environ.get("QUERY_STRING", "")[:4_096], keep_blank_values=True)
+    return dict(reversed(pairs))
 
 
 def json_answer(code: int, document: Mapping[str, Any]) -> Answer:
@@ -73,7 +81,7 @@ class HealthServer:
         elif page is None:
             code, kind, body = 404, _TEXT, ("known: " + " ".join(sorted(self._pages)) + "\n").encode()
         else:
-            code, kind, body = page()
+            code, kind, body = page(_query(environ))
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("X-Content-Type-Options", "nosniff")]
         start(f"{code} {_WORDS[code]}", headers)
         return [] if method == "HEAD" else [body]

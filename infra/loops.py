@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from infra.metrics import Metrics
 from protocol.errors import EquivocationError, LongtailError
-from validator.metrics import Metrics
 
 #: Failures in a row after which a loop gives up, and with it the daemon.
 MAX_FAILURES = 10
