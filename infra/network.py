@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infra.clock import Time, network_time
 from infra.files import atomic_write
 from infra.home import Home, find_home
 from infra.keystore import PASSWORD_SUFFIX, SUFFIX, keystore_path, load_key, password_for, save_key, stored_key
@@ -46,13 +47,14 @@ def open_network(settings: Settings) -> SqliteLedger:
     Raises
     ------
     ConfigError
-        There is no such file, it is no ledger of this version, or the home cannot be written.
+        There is no such file, it is no ledger of this version, the home cannot be written, or the clock not be read.
     DataError
         The ledger is damaged.
     """
+    now = network_time(settings)
     if settings.ledger == LOCAL:
-        return ensure_local_network(find_home())
-    return SqliteLedger.open(Path(settings.ledger).expanduser().absolute())
+        return ensure_local_network(find_home(), now)
+    return SqliteLedger.open(Path(settings.ledger).expanduser().absolute(), now)
 
 
 def find_network(settings: Settings) -> SqliteLedger | None:
@@ -68,7 +70,7 @@ def find_network(settings: Settings) -> SqliteLedger | None:
     return open_network(settings)
 
 
-def ensure_local_network(home: Home) -> SqliteLedger:
+def ensure_local_network(home: Home, clock: Time = time.time) -> SqliteLedger:
     """Open the local network of a home; the first call makes it, however many processes call at once or are killed.
 
     Raises
@@ -81,8 +83,8 @@ def ensure_local_network(home: Home) -> SqliteLedger:
     if not home.ledger.exists():
         with exclusive(home.state / ".network.lock"):
             if not home.ledger.exists():
-                _make_local(home)
-    return SqliteLedger.open(home.ledger)
+                _make_local(home, int(clock()))
+    return SqliteLedger.open(home.ledger, clock)
 
 
 def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receipt:
@@ -151,7 +153,7 @@ def find_address(settings: Settings, role: str) -> str:
     return stored.address
 
 
-def _make_local(home: Home) -> None:
+def _make_local(home: Home, now: int) -> None:
     """Make what is missing, the ledger last: it stands for the whole."""
     accounts = {name: _local_address(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER)}
     if accounts[VALIDATOR] == accounts[MINER]:
@@ -159,7 +161,7 @@ def _make_local(home: Home) -> None:
     genesis = Genesis(
         chain_id=LOCAL_CHAIN_ID,
         name=LOCAL,
-        time=int(time.time()),
+        time=now,
         pool=POOL,
         accounts=(
             GenesisAccount(address=accounts[VALIDATOR], name=VALIDATOR, stake=STAKE),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from protocol.keys import Key
 from protocol.ledger.event import registration_message
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.refusal import LedgerRefusal
-from protocol.ledger.rules import advance
 from protocol.ledger.state import State, Submission
 
 Say = Callable[[str], None]
@@ -71,9 +69,7 @@ def open_submission(state: State, block_hash: str) -> Submission | None:
     return None if known is None or known.status == "undecided" else known
 
 
-def submit(
-    ledger: Ledger, key: Key, module: Module, topic: str, *, name: str, say: Say, clock: Callable[[], float] = time.time
-) -> tuple[Submission, bool]:
+def submit(ledger: Ledger, key: Key, module: Module, topic: str, *, name: str, say: Say) -> tuple[Submission, bool]:
     """Bring a module into the ledger exactly once, continuing where an earlier attempt ended.
 
     Parameters
@@ -87,8 +83,6 @@ def submit(
         Of the account, if it is still to be opened.
     say : callable
         Takes a line for people per step.
-    clock : callable
-        Unix seconds.
 
     Returns
     -------
@@ -104,7 +98,7 @@ def submit(
     """
     sealings = Sealings.of(ledger.domain, key.address)
     with exclusive(sealings.folder / ".lock"):
-        state = advance(ledger.state(), int(clock()))
+        state = ledger.now()
         known = open_submission(state, module.block_hash)
         if known is not None:
             return known, False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -75,7 +74,6 @@ def status(hash: str, as_json: bool, **given: str | None) -> None:  # the argume
     from miner.sealing import Sealings
     from miner.standing import own_standings, standing
     from protocol.errors import UsageError
-    from protocol.ledger.rules import advance
 
     settings = load_settings(**given)
     ledger = find_network(settings)
@@ -83,7 +81,7 @@ def status(hash: str, as_json: bool, **given: str | None) -> None:  # the argume
         _nothing(as_json, "nothing was submitted yet; `ltminer submit FILE` does it")
         return
     with ledger:
-        state = advance(ledger.state(), int(time.time()))
+        state = ledger.now()
         if hash:
             found = [one for one in state.submissions.values() if one.block_hash.startswith(hash.lower())]
             if len(found) > 1:
@@ -116,14 +114,13 @@ def record(topic: str | None, as_json: bool, **given: str | None) -> None:
     from infra.network import find_network
     from infra.settings import load_settings
     from miner.record import record_lines, record_of_topic
-    from protocol.ledger.rules import advance
 
     ledger = find_network(load_settings(**given))
     if ledger is None:
         _nothing(as_json, "the record is empty: nothing was submitted yet")
         return
     with ledger:
-        state = advance(ledger.state(), int(time.time()))
+        state = ledger.now()
         topics = [topic] if topic else sorted(state.counts)
         found = [record_of_topic(ledger, state, name) for name in topics]
     if as_json:

@@ -16,7 +16,6 @@ from protocol.errors import EquivocationError, LongtailError
 from protocol.ledger.commitments import live_subject, parse_subject
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.params import LTFT
-from protocol.ledger.rules import advance
 from protocol.ledger.state import Block, State, Submission
 from validator.metrics import Metrics
 from validator.voting import Question, Voter
@@ -54,8 +53,6 @@ class Daemon:
     judge : Judge
     metrics : Metrics
     log : logging.Logger
-    clock : callable
-        Unix seconds.
     """
 
     def __init__(
@@ -66,14 +63,12 @@ class Daemon:
         *,
         metrics: Metrics,
         log: logging.Logger,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._voter = voter
         self._judge = judge
         self._metrics = metrics
         self._log = log
-        self._clock = clock
         self._voting = threading.Lock()  # of the voter and its guard
         self._retry: dict[str, tuple[float, float]] = {}  # subject -> when (monotonic), pause
         self.queue: tuple[Question, ...] = ()
@@ -141,7 +136,7 @@ class Daemon:
 
     def look(self) -> State:
         """Read the ledger as it is now, and note what waits."""
-        state = advance(self._ledger.state(), int(self._clock()))
+        state = self._ledger.now()
         questions = self._voter.questions(state)
         self.queue = tuple(one for one in questions if parse_subject(one.subject).kind == "screen")
         self.staked = self._voter.address in state.validators

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,8 @@ LEDGER = click.option("--ledger", "place", metavar="FILE|local", help="Ledger; d
 @AS_JSON
 def init(file: Path, as_json: bool, **given: Any) -> None:
     """Make the new ledger FILE with these accounts; its parameters never change."""
+    from infra.clock import network_time
+    from infra.settings import load_settings
     from protocol.ledger.genesis import Genesis
     from protocol.ledger.params import LTFT
     from protocol.ledger.sqlite import SqliteLedger
@@ -42,7 +43,7 @@ def init(file: Path, as_json: bool, **given: Any) -> None:
     raw = {
         "chain_id": given["chain_id"],
         "name": given["name"],
-        "time": int(time.time()),
+        "time": int(network_time(load_settings())()),
         "pool": given["pool"] * LTFT,
         "params": dict(_pairs(given["params"])),
         "accounts": list(accounts.values()),

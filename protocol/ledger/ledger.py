@@ -98,6 +98,9 @@ class Ledger(Protocol):
             No record has this height.
         """
 
+    def now(self) -> State:
+        """Return the state at the clock's time, the caller's own copy: the last record's, and what fell due since."""
+
     def records(self, start: int = 0) -> Iterator[Record]:
         """Yield the records from height `start` on, the genesis being 0."""
 

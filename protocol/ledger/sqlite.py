@@ -15,7 +15,7 @@ from protocol.ledger.event import Record, SignedEvent, record_at
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.ledger import Receipt, Verification
 from protocol.ledger.refusal import LedgerRefusal
-from protocol.ledger.rules import apply, initial_state
+from protocol.ledger.rules import advance, apply, initial_state
 from protocol.ledger.sqlite_file import COLUMNS, Row, connect, create_file, explained, genesis_of, insert, read
 from protocol.ledger.state import State
 from protocol.ledger.verification import verify_file
@@ -130,6 +130,10 @@ class SqliteLedger:
             for row in self._rows(self._past.height + 1, height):
                 self._apply(self._past, row, signatures=False)
             return self._past.copy()
+
+    def now(self) -> State:
+        """Return the state at the clock's time; see :meth:`protocol.ledger.ledger.Ledger.now`."""
+        return advance(self.state(), int(self._clock()))
 
     def records(self, start: int = 0) -> Iterator[Record]:
         """Yield the records from height `start` on, as far as there are any when they are reached."""

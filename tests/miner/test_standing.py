@@ -49,7 +49,7 @@ def opened(tmp_path: Path, clock: list[int]) -> Any:
 
 def hand_in(ledger: SqliteLedger, clock: list[int], alpha: float = 1.5, topic: str = TOPIC) -> str:
     module = made_network.module(alpha)
-    submit(ledger, MINER, module, topic, name="miner", say=lambda _: None, clock=lambda: clock[0])
+    submit(ledger, MINER, module, topic, name="miner", say=lambda _: None)
     return module.block_hash
 
 

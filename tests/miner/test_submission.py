@@ -200,7 +200,7 @@ def test_a_missed_window_costs_its_bond_and_the_next_attempt_begins_anew(tmp_pat
         seal = Sealings.of(ledger.domain, miner.address).make(MODULE.block_hash, MODULE.source, TOPIC)
         submission.send(ledger, miner, "commit", {"topic": TOPIC, "commitment": seal.commitment})
         now[0] += 60
-        _, new = send_in(ledger, miner, clock=lambda: now[0])
+        _, new = send_in(ledger, miner)
         state = ledger.state()
         assert new
         assert state.accounts[miner.address].balance == 8 * LTFT - state.params.fee
@@ -222,9 +222,9 @@ def test_an_undecided_module_may_be_submitted_again(tmp_path: Path) -> None:
     miner = Key.create()
     ledger, _ = network(tmp_path / "ledger.sqlite", miner=miner, clock=lambda: now[0], submission_expiry_s=60)
     with ledger:
-        send_in(ledger, miner, clock=lambda: now[0])
+        send_in(ledger, miner)
         now[0] += 61
-        again, new = send_in(ledger, miner, clock=lambda: now[0])
+        again, new = send_in(ledger, miner)
         assert (new, again.k, again.status) == (True, 2, "open")
         assert ledger.state().accounts[miner.address].balance == 10 * LTFT - ledger.state().params.bond - again.fee
 

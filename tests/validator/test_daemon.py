@@ -28,7 +28,7 @@ def daemon(network: Network, key: Key, folder: Path, judge: FixedJudge | None = 
     ledger = network.open()
     with Guard(folder / "guards", key.address, ledger.domain.salt) as guard:
         voter = Voter(ledger, key, guard)
-        yield Daemon(ledger, voter, judge or FixedJudge(), metrics=Metrics(), log=LOG, clock=network.clock)
+        yield Daemon(ledger, voter, judge or FixedJudge(), metrics=Metrics(), log=LOG)
     ledger.close()
 
 
