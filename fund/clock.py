@@ -104,6 +104,12 @@ class ReplayClock:
     ----------
     times : iterable of int
         Unix seconds, ascending. Of several in one period of ten minutes the first is used: one HEAD a period.
+    last : Period, optional
+        Of the last HEAD, for a replay that goes on: its time is that HEAD's until the next bar is due.
+    pace_s : float
+        Seconds on the wall between two bars at least.
+    tell : callable
+        Told every time that the clock jumps to, before anybody acts on it.
 
     Raises
     ------
@@ -111,7 +117,14 @@ class ReplayClock:
         A time is no whole number of seconds or not after the one before.
     """
 
-    def __init__(self, times: Iterable[int]) -> None:
+    def __init__(
+        self,
+        times: Iterable[int],
+        last: Period | None = None,
+        *,
+        pace_s: float = 0.0,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._times = tuple(times)
         for one in self._times:
             if type(one) is not int or not 0 <= one <= MAX_TIME:
@@ -119,10 +132,14 @@ class ReplayClock:
         for one, other in pairwise(self._times):
             if other <= one:
                 raise ConfigError(f"the replay has {other} after {one}; give its times in ascending order")
-        self._now = self._times[0] if self._times else 0
+        self._pace_s, self._tell, self._jumped = pace_s, tell, float("-inf")
+        passed = bisect_left(self._times, last.end) if last else 0
+        self._now = self._times[max(passed - 1, 0)] if self._times else 0
+        if last:
+            self._now = next((one for one in self._times[:passed] if one >= last.start), self._now)
 
     def time(self) -> float:
-        """Return the time of the bar that was last due; of the first bar before that."""
+        """Return the time of the bar that was last due; before that of the last HEAD's bar, or of the first."""
         return self._now
 
     def due(self, last: Period | None) -> Turn | None:
@@ -130,7 +147,9 @@ class ReplayClock:
         place = bisect_left(self._times, last.end) if last else 0
         if place == len(self._times):
             return None
-        self._now = self._times[place]
+        if self._times[place] != self._now or last is None:
+            self._tell(self._times[place])
+        self._now, self._jumped = self._times[place], time.monotonic()
         return turn(last, self._now, replay=True)
 
     def left(self, last: Period | None) -> int:
@@ -139,5 +158,5 @@ class ReplayClock:
         return len({one // PERIOD_S for one in self._times[place:]})
 
     def pause(self, last: Period | None) -> float:
-        """Return 0: a replay does not wait."""
-        return 0.0
+        """Return the seconds on the wall that are left of the pace; a replay without one does not wait."""
+        return max(0.0, self._jumped + self._pace_s - time.monotonic())

@@ -25,7 +25,7 @@ class Asking(Protocol):
     def rows(self) -> Rows:
         """Rows of the topic in one version of a dataset."""
 
-    def answers(self, models: tuple[Model, ...], time: int, /) -> Answers:
+    def answers(self, models: tuple[Model, ...], time: int, /, *, ahead: bool) -> Answers:
         """Return what the models say of the bar that opens at `time`; DataError where that cannot be asked."""
 
 
@@ -68,7 +68,7 @@ class Speakers:
         ClusterError, ConfigError
             The jail cannot be had.
         """
-        answers = questions.answers(self.models, time)
+        answers = questions.answers(self.models, time, ahead=True)  # one fit a period; no answer depends on it
         standing = {name: weight for name, (weight, _) in self.broken.items()}
         failed = {name: why for name, (_, why) in self.broken.items()}
         return replace(answers, standing={**answers.standing, **standing}, failed={**answers.failed, **failed})

@@ -1,6 +1,7 @@
 """The ledger in force and the keys of this home; and the local network that a newcomer starts with.
 
-A local network is a ledger of one's own with one validator, `validator`, whose stake decides alone, and one miner, `miner`.
+A local network is a ledger of one's own with one validator, `validator`, whose stake decides alone, one miner, `miner`, and
+the account of a simulated fund, `fund`.
 Its money is worth nothing, so its keys are convenient: random passwords lie beside their keystores, readable by their owner
 only, and the work factor is small, since it adds nothing to a random password of 256 bits. Keys for a network with others are
 made by `key new`, with a password of one's own and the usual work factor.
@@ -30,19 +31,25 @@ from protocol.ledger.refusal import NonceError
 from protocol.ledger.sqlite import SqliteLedger
 
 LOCAL = "local"
-MINER, VALIDATOR = "miner", "validator"
+MINER, VALIDATOR, FUND = "miner", "validator", "fund"
 #: What development chains use by convention.
 LOCAL_CHAIN_ID = 31_337
-#: wei
-POOL, STAKE, BALANCE = 1_000_000 * LTFT, 1_000 * LTFT, 1_000 * LTFT
+#: wei; what the fund has is what its pool opens with
+POOL, STAKE, BALANCE, TOKENS = 1_000_000 * LTFT, 1_000 * LTFT, 1_000 * LTFT, 1_000_000 * LTFT
 #: scrypt's n: opens in 2 ms instead of half a second.
 LOCAL_WORK_FACTOR = 1_024
 #: Of finding the next nonce while something else signs with the same key.
 NONCE_TRIES = 100
 
 
-def open_network(settings: Settings) -> SqliteLedger:
+def open_network(settings: Settings, clock: Time | None = None) -> SqliteLedger:
     """Open the ledger of the settings, making the local network if it is that and not there yet.
+
+    Parameters
+    ----------
+    settings : Settings
+    clock : callable, optional
+        Unix seconds; by default the network's time of the settings.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def open_network(settings: Settings) -> SqliteLedger:
     DataError
         The ledger is damaged.
     """
-    now = network_time(settings)
+    now = clock or network_time(settings)
     if settings.ledger == LOCAL:
         return ensure_local_network(find_home(), now)
     return SqliteLedger.open(Path(settings.ledger).expanduser().absolute(), now)
@@ -116,7 +123,7 @@ def key_path(settings: Settings, role: str) -> Path:
 
 
 def find_key(settings: Settings, role: str, *, ask: bool = True) -> Key:
-    """Return the key in force for a role, `miner` or `validator`.
+    """Return the key in force for a role, `miner`, `validator` or `fund`.
 
     Parameters
     ----------
@@ -155,9 +162,9 @@ def find_address(settings: Settings, role: str) -> str:
 
 def _make_local(home: Home, now: int) -> None:
     """Make what is missing, the ledger last: it stands for the whole."""
-    accounts = {name: _local_address(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER)}
-    if accounts[VALIDATOR] == accounts[MINER]:
-        raise ConfigError(f"{VALIDATOR} and {MINER} in {home.keys} are the same key; remove one of the keystores")
+    accounts = {name: _local_address(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER, FUND)}
+    if len(set(accounts.values())) < len(accounts):
+        raise ConfigError(f"two of {', '.join(accounts)} in {home.keys} are the same key; remove one of the keystores")
     genesis = Genesis(
         chain_id=LOCAL_CHAIN_ID,
         name=LOCAL,
@@ -166,6 +173,7 @@ def _make_local(home: Home, now: int) -> None:
         accounts=(
             GenesisAccount(address=accounts[VALIDATOR], name=VALIDATOR, stake=STAKE),
             GenesisAccount(address=accounts[MINER], name=MINER, balance=BALANCE),
+            GenesisAccount(address=accounts[FUND], name=FUND, balance=TOKENS),
         ),
     )
     SqliteLedger.create(home.ledger, genesis).close()

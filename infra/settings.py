@@ -45,10 +45,12 @@ class Settings(BaseSettings):
     tls_cert: str = Field("", description="client certificate file for tls:// schedulers")
     tls_key: str = Field("", description="client key file for tls:// schedulers")
     ledger: str = Field("local", description="ledger: `local` (in the home) or a file")
+    fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")
     password_file: str = Field("", description="file with the password of the keystore")
     listen: str = Field("127.0.0.1:9464", description="where `ltvalidator run` answers health and metrics")
     clock: str = Field("", description="file that tells the time of a simulated network; empty: the wall does")
+    fund_listen: str = Field("127.0.0.1:8611", description="where `ltfund run` and `ltfund sign` answer")
     replay_cpu_s: float = Field(120.0, gt=0, le=86_400, description="CPU seconds one fit of a submission may take")
     replay_memory_mb: int = Field(2048, ge=256, description="memory one fit of a submission may take, MB")
 

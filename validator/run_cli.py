@@ -37,14 +37,12 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
     from infra.logs import sparing, start_logging
     from infra.network import VALIDATOR, find_key, open_network
     from infra.settings import load_settings
-    from protocol.errors import ConfigError
     from validator.daemon import Daemon
     from validator.duties import LocalJudge
     from validator.evaluation import limits_of, replays_folder
     from validator.guard import Guard
     from validator.metrics import Metrics
-    from validator.sandbox.host import Sandbox
-    from validator.sandbox.probes import attack
+    from validator.sandbox.proven import proven_sandbox
     from validator.service import serve
     from validator.voting import Voter
 
@@ -54,11 +52,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
     with closing(open_network(settings)) as ledger, closing(open_network(settings)) as judged:
         key = find_key(settings, VALIDATOR, ask=not as_json)
         metrics = Metrics()
-        with Guard(home.guards, key.address, ledger.domain.salt) as guard, Sandbox() as sandbox:
-            log.info("the jail attacks itself", extra={"tier": sandbox.tier})
-            leaks = [f"{one.name}: {one.detail}" for one in attack(sandbox.tier) if one.state == "error"]
-            if leaks:
-                raise ConfigError(f"the jail leaks, so nothing is judged: {'; '.join(leaks)}; see `ltvalidator doctor`")
+        with Guard(home.guards, key.address, ledger.domain.salt) as guard, proven_sandbox(log) as sandbox:
             judge = LocalJudge(
                 judged,
                 uri,
