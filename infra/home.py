@@ -54,6 +54,11 @@ class Home:
         return self.state / "ledger.sqlite"
 
     @property
+    def fund(self) -> Path:
+        """The fund: every HEAD period it went through."""
+        return self.state / "fund.sqlite"
+
+    @property
     def keys(self) -> Path:
         """V3 keystores."""
         return self.state / "keys"
