@@ -6,11 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-from dashboard.fund_books import Books
 from dashboard.view import Buyback
 from fund.market import Market
 from fund.market_events import Bought
 from fund.store_reader import Entry, Reader
+from fund.tape import Books
 from fund.units import SECOND_US, cents
 from protocol.errors import DataError, RefusedError
 from protocol.head.schedule import PERIOD_S

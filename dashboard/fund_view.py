@@ -23,7 +23,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from dashboard.fund_books import Books
+from dashboard.fund_books import alerts, orders, positions
 from dashboard.fund_history import History, Series
 from dashboard.view import (
     Alert,
@@ -43,6 +43,7 @@ from dashboard.view import (
 )
 from dashboard.words import short
 from fund.store_reader import Reader
+from fund.tape import Books
 from fund.units import SECOND_US, cents
 from protocol.errors import DataError
 from protocol.head import head as stamped
@@ -132,7 +133,7 @@ class FundView:
             "past": past,
         }
         if period != number and not history.stood(number):
-            return Snapshot(**common, alerts=tuple(books.alerts()))
+            return Snapshot(**common, alerts=tuple(alerts(books)))
         quorum = self._quorum(period, self._reader.signatures(period))
         said = self._reader.predictions(period)
         return Snapshot(
@@ -141,7 +142,7 @@ class FundView:
             predictions=tuple(_prediction(one) for one in said),
             models=self._models(head, said, state, number),
             rewards=self._rewards(period) if quorum.reached else None,
-            alerts=(*_accused(quorum), *self._reported(period), *books.alerts()),
+            alerts=(*_accused(quorum), *self._reported(period), *alerts(books)),
         )
 
     def _past(self, number: int) -> tuple[PastHead, ...]:
@@ -210,8 +211,8 @@ class FundView:
         times, nav, equal = _columns(self._history.values, steps)
         if not times.size:
             return None
-        positions, whole = books.positions(), books.nav()
-        gross = sum(abs(one.value) for one in positions)
+        held, whole = positions(books), books.nav()
+        gross = sum(abs(one.value) for one in held)
         return Fund(
             currency=self._currency(),
             times=times.astype(np.int64),
@@ -222,12 +223,12 @@ class FundView:
             cash_cents=cents(sum(tape.book.cash for tape in books.tapes.values())),
             high_water=books.highest,
             gross=gross / cents(whole) if cents(whole) > 0 else float("nan"),
-            net=sum(one.value for one in positions) / cents(whole) if cents(whole) > 0 else float("nan"),
+            net=sum(one.value for one in held) / cents(whole) if cents(whole) > 0 else float("nan"),
             turnover=books.turnover(),
             hit_rate=self._history.hit_rate(steps),
             fees_cents=cents(sum(tape.costs for tape in books.tapes.values())),
-            positions=positions,
-            orders=books.orders(),
+            positions=held,
+            orders=orders(books),
         )
 
     def _token(self, number: int, steps: int, state: State) -> Token | None:

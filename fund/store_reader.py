@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
@@ -30,6 +30,10 @@ from protocol.head.rewards import Earning
 
 LAST = 2**63 - 1
 PAGE = 1_024
+
+
+class AbsentError(DataError):
+    """What was asked for is not on record."""
 
 
 class Entry(NamedTuple):
@@ -94,19 +98,23 @@ class Reader:
             fund._closing = opened.pop_all()
         return fund
 
-    def entries(self, first: int = 0, last: int = LAST) -> tuple[Entry, ...]:
-        """Return the steps from period `first` to `last`, in order. What is neither here nor carried was missed."""
-        query = "SELECT period, carried, hash, digest FROM steps WHERE period BETWEEN ? AND ? ORDER BY period"
-        return tuple(Entry(*row) for row in self._all(query, first, last))
+    def entries(self, first: int = 0, last: int = LAST, most: int = -1) -> tuple[Entry, ...]:
+        """Return the steps from period `first` to `last`, in order, `most` of them unless that is negative.
+
+        What is neither here nor carried was missed.
+        """
+        query = "SELECT period, carried, hash, digest FROM steps WHERE period BETWEEN ? AND ? ORDER BY period LIMIT ?"
+        return tuple(Entry(*row) for row in self._all(query, first, last, most))
 
     def first(self) -> int | None:
         """Return the first period, None before any."""
         found = self._row("SELECT min(period) FROM steps")[0]
         return None if found is None else int(found)
 
-    def latest(self) -> Entry | None:
-        """Return the newest step, None before any."""
-        row = self._row("SELECT period, carried, hash, digest FROM steps ORDER BY period DESC LIMIT 1")
+    def latest(self, last: int = LAST) -> Entry | None:
+        """Return the newest step up to period `last`, None before any."""
+        query = "SELECT period, carried, hash, digest FROM steps WHERE period <= ? ORDER BY period DESC LIMIT 1"
+        row = self._row(query, last)
         return Entry(*row) if row else None
 
     def head(self, period: int) -> Head:
@@ -114,8 +122,10 @@ class Reader:
 
         Raises
         ------
+        AbsentError
+            The period has no step. So for all that is asked by period.
         DataError
-            The period has no step, or it is damaged. So for all that is asked by period.
+            It is damaged.
         """
         text, name = self._step(period, "head, hash")
         with self._whole(f"the HEAD of period {period}"):
@@ -130,6 +140,16 @@ class Reader:
         query = "SELECT period, head, validator, signature FROM signatures WHERE period = ? ORDER BY validator, head"
         rows = self._all(query, period)
         with self._whole(f"the signatures of period {period}"):
+            return tuple(HeadSignature(*row) for row in rows)
+
+    def signatures_from(self, first: int, most: int) -> tuple[HeadSignature, ...]:
+        """Return the signatures of all periods from `first` on, by period and validator, at most so many."""
+        query = (
+            "SELECT period, head, validator, signature FROM signatures "
+            "WHERE period >= ? ORDER BY period, validator, head LIMIT ?"
+        )
+        rows = self._all(query, first, most)
+        with self._whole(f"the signatures from period {first} on"):
             return tuple(HeadSignature(*row) for row in rows)
 
     def predictions(self, period: int) -> tuple[Prediction, ...]:
@@ -214,8 +234,13 @@ class Reader:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
-    def verify(self) -> int:
+    def verify(self, note: Callable[[int, int], None] | None = None) -> int:
         """Read everything there is and compute every digest again; return how many steps there are.
+
+        Parameters
+        ----------
+        note : callable, optional
+            Told after each step how many are done, and of how many.
 
         Raises
         ------
@@ -229,13 +254,15 @@ class Reader:
             with self._whole("the file"):
                 if problem != "ok":
                     raise DataError(problem)
-            for one in entries:
+            for done, one in enumerate(entries, 1):
                 texts = self._checked(one.period)
                 with self._whole(f"the step of period {one.period}"):
                     if texts.digest(previous) != one.digest:
                         raise DataError("its digest is another")
                 previous = one.digest
                 kept |= texts.memory
+                if note:
+                    note(done, len(entries))
             memory = {name: sha256(content) for name, content in self.memory().items()}
         with self._whole("the memory"):
             if kept != memory:
@@ -280,7 +307,7 @@ class Reader:
     def _step(self, period: int, columns: str) -> Any:
         row = self._row(f"SELECT {columns} FROM steps WHERE period = ?", period)  # noqa: S608 - the callers' constants
         if row is None:
-            raise DataError(f"fund {self.path} has no step of period {period}; see `ltfund head` for those it has")
+            raise AbsentError(f"fund {self.path} has no step of period {period}; see `ltfund head` for those it has")
         return row
 
     def _totals(self, period: int) -> dict[str, int]:

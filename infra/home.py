@@ -55,7 +55,7 @@ class Home:
 
     @property
     def fund(self) -> Path:
-        """The simulated fund: every HEAD it went through."""
+        """The fund: every HEAD period it went through."""
         return self.state / "fund.sqlite"
 
     @property
