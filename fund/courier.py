@@ -66,9 +66,9 @@ class Courier:
         ConfigError, DataError
             Ledger or fund cannot be used just now, or are damaged.
         """
-        stamped = 0
+        stamped, waiting = 0, self.waiting(self.ledger.state())
         self._pay()
-        for entry in self.waiting(self.ledger.state()):
+        for entry in waiting:
             if not self._stamp(self.fund.head(entry.period)):
                 break
             stamped += 1

@@ -63,6 +63,7 @@ def run(store: Path | None, *, peers: tuple[str, ...], as_json: bool, charter: P
     from fund.api import pages
     from fund.opening import asking, open_maker
     from fund.peers import Gathering
+    from fund.store_reader import Reader
     from infra.home import find_home
     from infra.logs import start_logging
     from infra.loops import Loop
@@ -83,8 +84,9 @@ def run(store: Path | None, *, peers: tuple[str, ...], as_json: bool, charter: P
             latest = maker.store.latest()
             return {"head": latest.period if latest else None, "over": maker.over, "silent": gathering.silent}
 
-        service = Service("fund", loops, maker.reasons, facts, pages(maker.store, facts))
-        serve(service, maker.metrics, log, settings.fund_listen)
+        with Reader.open(place) as shown:
+            service = Service("fund", loops, maker.reasons, facts, pages(shown, facts))
+            serve(service, maker.metrics, log, settings.fund_listen)
 
 
 @click.command()
@@ -129,6 +131,7 @@ def sign(store: Path | None, *, as_json: bool, **given: Any) -> None:
     """
     from fund.api import pages
     from fund.opening import open_replica
+    from fund.store_reader import Reader
     from infra.home import find_home
     from infra.logs import start_logging
     from infra.loops import Loop
@@ -144,8 +147,9 @@ def sign(store: Path | None, *, as_json: bool, **given: Any) -> None:
             return {"head": latest.period if latest else None}
 
         loops = [Loop("head", replica.work, HEAD_PATIENCE_S)]
-        service = Service("signer", loops, replica.reasons, facts, pages(replica.store, facts))
-        serve(service, replica.metrics, log, settings.fund_listen)
+        with Reader.open(place) as shown:
+            service = Service("signer", loops, replica.reasons, facts, pages(shown, facts))
+            serve(service, replica.metrics, log, settings.fund_listen)
 
 
 def _replaying(given: dict[str, Any]) -> Replaying | None:

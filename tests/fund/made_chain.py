@@ -6,6 +6,7 @@ Also a program that makes HEADs until its replay is over or it is killed.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -153,22 +154,12 @@ def made_replica(
     folder: Path, ledger: SqliteLedger, key: Key, maker: Maker, *, clock: Callable[[], float], feeds: Any = None
 ) -> Replica:
     store = Store.create(folder / f"{key.address}.sqlite", ledger.domain.salt, maker.charter.to_dict())
-    return Replica(
-        store,
-        ledger,
-        feeds or MadeFeeds(made_table()),
-        maker.charter,
-        made_signing(folder, ledger, key),
-        asker(maker.store),
-        clock,
-        LOG,
-    )
+    data, signing = feeds or MadeFeeds(made_table()), made_signing(folder, ledger, key)
+    return Replica(store, ledger, data, maker.charter, signing, asker(maker.store), clock, LOG)
 
 
 def asker(store: Store) -> Any:
     """Return what asks a fund in this process as a peer would."""
-    import json
-
     answers = pages(store, dict)
 
     def ask(path: str, query: dict[str, str]) -> Any:

@@ -33,7 +33,7 @@ def outcome(folder: Path, bars: int) -> tuple[object, ...]:
         return fund.entries(), fund.memory(), market, tip.height, tip.hash, state_digest(ledger.state())
 
 
-@pytest.mark.parametrize(("kills", "bars"), [(3, 40), pytest.param(20, 90, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "bars"), [(2, 30), pytest.param(20, 90, marks=pytest.mark.slow)])
 def test_a_killed_fund_ends_where_an_uninterrupted_one_does(tmp_path: Path, kills: int, bars: int) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
