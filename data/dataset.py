@@ -20,7 +20,6 @@ from data.manifest import (
     manifest_path,
     parse_manifest,
     parse_time,
-    to_iso,
     to_micros,
 )
 from data.root import Leaves, leaves_of, parse_leaves, root_of
@@ -160,6 +159,8 @@ class Dataset:
             )
         if self.until is None:
             return leaves
+        if not self.entries:
+            return {}
         month = cut_month({key.partition("\t")[0] for key in leaves}, self.until)
         whole = {key: digest for key, digest in leaves.items() if key.rpartition("\t")[2] < month}
         return whole | leaves_of(self.read(start=parse_time(f"{month}-01")))
@@ -184,9 +185,7 @@ class Dataset:
         """
         root = self.root
         if root is None and self.until is not None:
-            raise DataError(
-                f"dataset {self.uri} is empty: no bar had closed by {to_iso(self.until)}; name a later moment"
-            )
+            raise DataError(f"dataset {self.uri} is empty: no bar had closed by then; name a later moment")
         if root is None:
             raise DataError(f"dataset {self.uri} is empty; bring data with `ltdata import` or `ltdata fetch`")
         return root
