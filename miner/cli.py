@@ -45,7 +45,11 @@ SUBMIT = click.option(
     help="Where to evaluate: alone, a local Dask cluster (or the one of the settings); tcp://HOST:PORT or tls://HOST:PORT, an "
     "existing scheduler. Without it: a pool in this process.",
 )
-@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option(
+    "--data",
+    metavar="URI",
+    help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path; ?until=DATE behind it: as known then.",
+)
 @click.option("--topic", metavar="NAME|FILE", help="What to predict; see `ltminer topics`.")
 @click.option("--space", metavar="NAME", help="Search space: linear-light, linear, ridge or trees.")
 @click.option("--evaluations", type=click.IntRange(min=1), help="Candidates to try.")
