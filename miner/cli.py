@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from miner.plan import Plan
     from miner.view import View
+    from protocol.topics import Topic
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODULE = click.Path(path_type=Path, dir_okay=False)
@@ -199,7 +200,16 @@ def topics(as_json: bool) -> None:
         click.echo(json.dumps([topic.to_dict() for topic in found.values()], indent=1))
         return
     for topic in found.values():
-        click.echo(f"{topic.name}  {topic.type}  {topic.broker}  {topic.horizon} bars  {topic.title}")
+        click.echo(
+            f"{topic.name}  {topic.type}  {topic.broker}  {topic.horizon} bars  {topic.title}{_strictness(topic)}"
+        )
+
+
+def _strictness(topic: Topic) -> str:
+    """Return how strict a topic's screen is, nothing for the usual one."""
+    from protocol.spending import ALPHA
+
+    return "" if topic.screen == ALPHA else f"  (screen {topic.screen:g})"
 
 
 @main.command()
