@@ -112,6 +112,8 @@ def _newest(dataset: Dataset) -> tuple[Dataset, str | None]:
 
 def _checked(dataset: Dataset, table: pa.Table, cuts: Mapping[str, str]) -> Parts:
     """Return the rows to append by type and period; DataError when they or the place do not allow it."""
+    if dataset.until is not None:
+        raise DataError(f"{dataset.uri} is a view, which nothing can be added to; append to {dataset.storage.uri}")
     if dataset.is_bare:
         raise DataError(f"{dataset.uri} has no manifests; bring it in with `ltdata import … --to NEW` and append there")
     parts = _parts(table)

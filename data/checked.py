@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -35,6 +36,6 @@ def checked_panel(dataset: Dataset, topic: Topic, cache: Path) -> Panel:
         if errors:
             found = ", ".join(f"{error.code} {RULES[error.code]} ({error.count})" for error in errors[:3])
             raise DataError(
-                f"dataset {dataset.uri} breaks the format: {found}; `ltdata check {dataset.uri}` shows where"
+                f"dataset {dataset.uri} breaks the format: {found}; `ltdata check {shlex.quote(dataset.uri)}` shows where"
             )
     return panel_of(dataset, topic, cache)

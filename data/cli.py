@@ -30,7 +30,8 @@ def main() -> None:
     """Standard series (ltds-1): check them, look at them, bring them in.
 
     A dataset is a folder or s3://bucket/path with versions named by their content root; a bare tree
-    type=…/broker=…/*.parquet or a single Parquet file can be read and checked too.
+    type=…/broker=…/*.parquet or a single Parquet file can be read and checked too, and so can the bundled `sample`.
+    Behind any of them ?until=2018-01-01 means: as it was known then, only the bars that had closed.
     """
 
 
@@ -47,8 +48,9 @@ def check(context: click.Context, path: str, held_out: str | None, now: str | No
     """
     from data.checks import check as run
     from data.manifest import parse_time, to_micros
+    from data.sample import dataset_uri
 
-    report = run(path, now=_moment(now), held_out=to_micros(parse_time(held_out)) if held_out else None)
+    report = run(dataset_uri(path), now=_moment(now), held_out=to_micros(parse_time(held_out)) if held_out else None)
     click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) if as_json else _told(report))
     if report.errors:
         context.exit(DataError.exit_code)
@@ -60,9 +62,10 @@ def check(context: click.Context, path: str, held_out: str | None, now: str | No
 def root(path: str, as_json: bool) -> None:
     """Print the content root: one sha256 for the rows, whatever files hold them."""
     from data.dataset import Dataset
+    from data.sample import dataset_uri
 
-    dataset = Dataset.open(path)
-    click.echo(json.dumps({"uri": dataset.uri, "root": dataset.root}) if as_json else dataset.root)
+    dataset = Dataset.open(dataset_uri(path))
+    click.echo(json.dumps({"uri": dataset.uri, "root": dataset.known_root}) if as_json else dataset.known_root)
 
 
 @main.command()
@@ -75,8 +78,9 @@ def show(path: str, version: str | None, as_json: bool) -> None:
     In the picture the darkest character means that all expected bars are there, a blank that none is.
     """
     from data.dataset import Dataset
+    from data.sample import dataset_uri
 
-    dataset = Dataset.open(path, version)
+    dataset = Dataset.open(dataset_uri(path), version)
     click.echo(json.dumps(_summary(dataset), indent=1, ensure_ascii=False) if as_json else _shown(dataset))
 
 
@@ -128,9 +132,11 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
     series = [_plain(one) for one in dataset.series()]
     known = dataset.manifest
     history = {"parent": known.parent, "source": known.source, "created": known.created} if known else {}
+    if known and dataset.until is not None:
+        history["version"] = known.root
     size = {"files": len(dataset.entries), "rows": sum(one["rows"] for one in series)}
     cuts = dict(known.cuts) if known else {}
-    return {"uri": dataset.uri, "root": dataset.root, **size, "cuts": cuts, **history, "series": series}
+    return {"uri": dataset.uri, "root": dataset.known_root, **size, "cuts": cuts, **history, "series": series}
 
 
 def _shown(dataset: Dataset) -> str:
@@ -158,9 +164,13 @@ def _shown(dataset: Dataset) -> str:
         for row in rows
     ]
     total = sum(one.rows for one in series)
-    head = f"{dataset.uri}\n{total:,} rows, {len(series)} series, {len(dataset.entries)} files\nroot {dataset.root}"
+    head = (
+        f"{dataset.uri}\n{total:,} rows, {len(series)} series, {len(dataset.entries)} files\nroot {dataset.known_root}"
+    )
     known = dataset.manifest
     if known:
+        if dataset.until is not None:
+            head += f"\nseen in version {known.root}"
         head += f"\nparent {known.parent}\nwritten {known.created} from {known.source or 'an unnamed source'}"
         head += "".join(f"\nheld out: {pattern} from {moment}" for pattern, moment in known.cuts.items())
     return "\n".join([head, "", *(line.rstrip() for line in lines)])

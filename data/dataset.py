@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from data.asof import begun, cut_month, known, parse_uri, view_uri, without_unheard
 from data.filesystem import Storage, storage_at
 from data.manifest import (
     FileEntry,
@@ -18,6 +19,7 @@ from data.manifest import (
     leaves_path,
     manifest_path,
     parse_manifest,
+    parse_time,
     to_micros,
 )
 from data.root import Leaves, leaves_of, parse_leaves, root_of
@@ -48,19 +50,28 @@ class SeriesSummary:
 class Dataset:
     """One version: what it holds never changes, so any number of threads and processes may read it.
 
+    It may be a view, a version as it was known at a moment (``?until=…``, see :mod:`data.asof`): all it says, its root
+    too, is what a dataset that ended there would say. A view cannot be appended to.
+
     Obtain one with :meth:`open` or :meth:`create`. :meth:`append` leaves this object as it is and returns the new
     version; several processes may append to one place at the same time, and no version is lost.
 
     Attributes
     ----------
     uri : str
-        Local path or ``s3://`` address.
+        Local path or ``s3://`` address, of a view with its ``?until=…``.
     manifest : Manifest or None
-        None for a bare Parquet file or hive tree, and for a dataset that is still empty.
+        Of the version, also where this is a view of it; None for a bare Parquet file or hive tree, and for a dataset
+        that is still empty.
+    until : int or None
+        Moment of a view, microseconds since 1970 UTC.
     """
 
-    def __init__(self, storage: Storage, manifest: Manifest | None, bare: Sequence[FileEntry] = ()) -> None:
-        self.uri = storage.uri
+    def __init__(
+        self, storage: Storage, manifest: Manifest | None, bare: Sequence[FileEntry] = (), until: int | None = None
+    ) -> None:
+        self.uri = storage.uri if until is None else view_uri(storage.uri, until)
+        self.until = until
         self.storage = storage
         self.manifest = manifest
         self._bare = tuple(bare)
@@ -69,23 +80,26 @@ class Dataset:
     def open(cls, uri: str, root: str | None = None) -> Dataset:
         """Open the version that ``HEAD`` names, or `root`.
 
+        Behind `uri`, ``?until=MOMENT`` asks for the newest version as it was known then; the `root` is the view's.
         `uri` may also name a single Parquet file or a tree ``[data/]type=…/broker=…/*.parquet`` without manifests;
         opening one does not read its rows, unless a `root` is given that they must have.
 
         Raises
         ------
         DataError
-            Nothing there, nothing in it, a damaged manifest, or another root than asked for.
+            Nothing there, nothing in it, a damaged manifest, no moment behind ``?until=``, or another root than asked
+            for.
         """
-        storage = storage_at(uri)
-        wanted = root if root is not None else storage.head()[0]
+        place, until = parse_uri(uri)
+        storage = storage_at(place)
+        wanted = root if root is not None and until is None else storage.head()[0]
         content = None if wanted is None else storage.read(manifest_path(wanted))
         if wanted is not None and content is not None:
             where = f"{storage.uri}/{manifest_path(wanted)}"
             manifest = parse_manifest(content, where)
             if manifest.root != wanted:
                 raise DataError(f"{where} says root {manifest.root}; fetch the dataset again")
-            return cls(storage, manifest)
+            return cls(storage, manifest, until=until)._with_root(root)
         files = storage.files()
         if "HEAD" in files:
             raise DataError(f"{storage.uri} has no version {wanted}; see manifests/ there for those it has")
@@ -96,10 +110,7 @@ class Dataset:
                 "data files but no HEAD: its first append did not finish; repeat it" if files else "no dataset there"
             )
             raise DataError(f"{storage.uri}: {found}; see `ltdata import` and `ltdata sample`")
-        dataset = cls(storage, None, bare)
-        if root is not None and dataset.root != root:
-            raise DataError(f"{storage.uri} has root {dataset.root}, not {root}; fetch the version you need")
-        return dataset
+        return cls(storage, None, bare, until)._with_root(root)
 
     @classmethod
     def create(cls, uri: str) -> Dataset:
@@ -108,21 +119,25 @@ class Dataset:
         Raises
         ------
         DataError
-            `uri` holds Parquet files without manifests, or a file.
+            `uri` holds Parquet files without manifests, or is a file or a view.
         """
-        storage = storage_at(uri)
+        place, until = parse_uri(uri)
+        if until is not None:
+            raise DataError(f"{uri} is a view, which nothing can be added to; append to {place}")
+        storage = storage_at(place)
         if storage.single:
             raise DataError(f"{storage.uri} is a file; name a folder or s3://bucket/path to append to")
         if storage.head()[0] is not None:
-            return cls.open(uri)
+            return cls.open(place)
         if any(path.endswith(".parquet") and not is_versioned(path) for path in storage.files()):
             raise DataError(f"{storage.uri} holds Parquet files without manifests; append to a new place instead")
         return cls(storage, None)
 
     @property
     def entries(self) -> tuple[FileEntry, ...]:
-        """The files of this version."""
-        return self.manifest.files if self.manifest else self._bare
+        """The files of this version; of a view those that may hold rows of it."""
+        files = self.manifest.files if self.manifest else self._bare
+        return files if self.until is None else begun(files, self.until)
 
     @property
     def is_bare(self) -> bool:
@@ -131,19 +146,30 @@ class Dataset:
 
     @cached_property
     def leaves(self) -> Leaves:
-        """The hash of every series-month; read from the dataset, or computed from the rows of a bare one."""
+        """The hash of every series-month; read from the dataset, or computed from the rows of a bare one.
+
+        A view computes those of the months that its moment cuts through.
+        """
         if self.manifest is None:
             return leaves_of(self.read())
         content = self.storage.read(leaves_path(self.manifest.root))
         if content is None or root_of(leaves := parse_leaves(content)) != self.manifest.root:
             raise DataError(
-                f"{self.uri}/{leaves_path(self.manifest.root)} is missing or damaged; fetch the dataset again"
+                f"{self.storage.uri}/{leaves_path(self.manifest.root)} is missing or damaged; fetch the dataset again"
             )
-        return leaves
+        if self.until is None:
+            return leaves
+        if not self.entries:
+            return {}
+        month = cut_month({key.partition("\t")[0] for key in leaves}, self.until)
+        whole = {key: digest for key, digest in leaves.items() if key.rpartition("\t")[2] < month}
+        return whole | leaves_of(self.read(start=parse_time(f"{month}-01")))
 
     @property
     def root(self) -> str | None:
-        """Content root, 64 hex digits; None for an empty dataset. A bare one computes it at the first use."""
+        """Content root, 64 hex digits; None for an empty dataset. A bare one or a view computes it at the first use."""
+        if self.until is not None:
+            return root_of(self.leaves) if self.leaves else None
         if self.manifest is not None:
             return self.manifest.root
         return root_of(self.leaves) if self._bare else None
@@ -157,9 +183,18 @@ class Dataset:
         DataError
             It has none.
         """
-        if self.root is None:
+        root = self.root
+        if root is None and self.until is not None:
+            raise DataError(f"dataset {self.uri} is empty: no bar had closed by then; name a later moment")
+        if root is None:
             raise DataError(f"dataset {self.uri} is empty; bring data with `ltdata import` or `ltdata fetch`")
-        return self.root
+        return root
+
+    def _with_root(self, root: str | None) -> Dataset:
+        """Return this; DataError when a `root` is given that is not its own."""
+        if root is not None and self.root != root:
+            raise DataError(f"{self.uri} has root {self.root}, not {root}; fetch the version you need")
+        return self
 
     def read(
         self,
@@ -194,6 +229,8 @@ class Dataset:
             An unknown column, a naive `start` or `end`, or a file that cannot be read.
         """
         first, stop = (None if moment is None else to_micros(moment) for moment in (start, end))
+        if self.until is not None:
+            stop = self.until if stop is None else min(stop, self.until)
         entries = [
             entry
             for entry in self.entries
@@ -219,7 +256,7 @@ class Dataset:
             if values:
                 part = expression(column, values)
                 condition = part if condition is None else condition & part
-        return scan(
+        table = scan(
             self.storage,
             entries,
             wanted if columns else names,
@@ -227,6 +264,10 @@ class Dataset:
             trusted=not self.is_bare,
             symbols=tuple(symbols),
         )
+        if self.until is None:
+            return table
+        table = known(table, self.until)
+        return table if columns else without_unheard(table)
 
     def append(
         self,
@@ -254,7 +295,7 @@ class Dataset:
         ------
         DataError
             A row that breaks the format or lies behind a cut, a series that changes its sector, a different value
-            for an existing key, or a bare dataset. Nothing has been changed then.
+            for an existing key, or a bare dataset or a view. Nothing has been changed then.
         """
         from data.appending import append_rows  # the writer builds on this class
 
@@ -269,4 +310,5 @@ class Dataset:
     def read_keys(self) -> pa.Table:
         """Return only the five key columns of all rows, sorted."""
         entries = [describe(self.storage, entry) for entry in self.entries] if self.is_bare else list(self.entries)
-        return scan(self.storage, entries, [], None, trusted=not self.is_bare)
+        table = scan(self.storage, entries, [], moment_filter(None, self.until), trusted=not self.is_bare)
+        return table if self.until is None else known(table, self.until)

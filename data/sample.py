@@ -15,7 +15,10 @@ def sample_uri() -> str:
 
 
 def dataset_uri(name: str) -> str:
-    """Return where a dataset is: `sample`, a path made absolute, or an URI as it is."""
-    if name == "sample":
-        return sample_uri()
-    return name if "://" in name else str(Path(name).expanduser().absolute())
+    """Return where a dataset is: `sample`, a path made absolute, or an URI as it is; ``?until=…`` stays behind it."""
+    place, mark, suffix = name.partition("?")
+    if place == "sample":
+        place = sample_uri()
+    elif "://" not in place:
+        place = str(Path(place).expanduser().absolute())
+    return f"{place}{mark}{suffix}"

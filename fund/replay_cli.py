@@ -23,7 +23,11 @@ DAY_US = 86_400_000_000
 @click.command()
 @click.argument("modules", metavar="FILE...", type=MODULE, nargs=-1, required=True)
 @click.option("--topic", metavar="NAME|FILE", help="What they predict; see `ltminer topics`.")
-@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option(
+    "--data",
+    metavar="URI",
+    help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path; ?until=DATE behind it: as known then.",
+)
 @click.option("--root", metavar="HEX", help="Content root the dataset must have; default: its newest version.")
 @click.option("--from", "start", type=DAY, help="First day (UTC) that is traded; default: five years before the end.")
 @click.option("--to", "end", type=DAY, help="First day that is not; default: the end of the data.")

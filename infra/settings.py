@@ -26,7 +26,10 @@ class Settings(BaseSettings):
 
     cluster: str = Field("local", description="what `--cluster` without a value means: local, tcp://…, tls://…")
     workers: int = Field(2, ge=1, le=10_000, description="slots of the local pool or local Dask cluster")
-    data: str = Field("sample", description="dataset: `sample`, a folder, a Parquet file or s3://bucket/path")
+    data: str = Field(
+        "sample",
+        description="dataset: `sample`, a folder, a Parquet file or s3://bucket/path; `?until=DATE` behind it: as known then",
+    )
     topic: str = Field("us-daily", description="topic to mine: a name of `ltminer topics` or a TOML file")
     space: str = Field("linear-light", description="search space")
     population: int = Field(20, ge=4, le=10_000, description="individuals that breed")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from miner.plan import Plan
     from miner.view import View
+    from protocol.topics import Topic
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODULE = click.Path(path_type=Path, dir_okay=False)
@@ -45,7 +46,11 @@ SUBMIT = click.option(
     help="Where to evaluate: alone, a local Dask cluster (or the one of the settings); tcp://HOST:PORT or tls://HOST:PORT, an "
     "existing scheduler. Without it: a pool in this process.",
 )
-@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option(
+    "--data",
+    metavar="URI",
+    help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path; ?until=DATE behind it: as known then.",
+)
 @click.option("--topic", metavar="NAME|FILE", help="What to predict; see `ltminer topics`.")
 @click.option("--space", metavar="NAME", help="Search space: linear-light, linear, ridge or trees.")
 @click.option("--evaluations", type=click.IntRange(min=1), help="Candidates to try.")
@@ -195,7 +200,16 @@ def topics(as_json: bool) -> None:
         click.echo(json.dumps([topic.to_dict() for topic in found.values()], indent=1))
         return
     for topic in found.values():
-        click.echo(f"{topic.name}  {topic.type}  {topic.broker}  {topic.horizon} bars  {topic.title}")
+        click.echo(
+            f"{topic.name}  {topic.type}  {topic.broker}  {topic.horizon} bars  {topic.title}{_strictness(topic)}"
+        )
+
+
+def _strictness(topic: Topic) -> str:
+    """Return how strict a topic's screen is, nothing for the usual one."""
+    from protocol.spending import ALPHA
+
+    return "" if topic.screen == ALPHA else f"  (screen {topic.screen:g})"
 
 
 @main.command()

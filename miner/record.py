@@ -6,15 +6,16 @@ from typing import Any
 
 from infra.network import find_network
 from infra.settings import Settings
+from infra.topics import find_topic
 from miner.standing import block_facts, evidence_in_words
 from miner.words import micro, span
 from pipelines.parser import parse_module
 from pipelines.spec import describe
-from protocol.errors import LongtailError
+from protocol.errors import ConfigError, LongtailError
 from protocol.judgement import MAX_CORRELATION
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.state import State
-from protocol.spending import alpha_at
+from protocol.spending import ALPHA, alpha_at
 
 
 def recorded_modules(settings: Settings, topic: str) -> dict[str, bytes]:
@@ -33,7 +34,15 @@ def recorded_modules(settings: Settings, topic: str) -> dict[str, bytes]:
         return {block.hash: ledger.source(block.hash).encode() for block in blocks}
 
 
-def record_of_topic(ledger: Ledger, state: State, topic: str) -> dict[str, Any]:
+def screen_of(topic: str) -> float | None:
+    """Return how strict the screen of a topic is; None where its file is not here, since the ledger has its name only."""
+    try:
+        return find_topic(topic).screen
+    except ConfigError:
+        return None
+
+
+def record_of_topic(ledger: Ledger, state: State, topic: str, screen: float | None = None) -> dict[str, Any]:
     """Return the record of one topic.
 
     Parameters
@@ -43,7 +52,10 @@ def record_of_topic(ledger: Ledger, state: State, topic: str) -> dict[str, Any]:
         Advanced to now.
     topic : str
         Name.
+    screen : float, optional
+        How strict the topic's screen is, as :func:`screen_of` says; where it is not known, as strict as usual.
     """
+    level = ALPHA if screen is None else screen
     blocks = [block for block in state.blocks.values() if block.topic == topic]
     standing = [block for block in blocks if block.status != "dropped"]
     best = max(standing, key=lambda block: (block.generalized, -block.number), default=None)
@@ -60,7 +72,8 @@ def record_of_topic(ledger: Ledger, state: State, topic: str) -> dict[str, Any]:
             "generalized": best.generalized if best else 0,
             "specific": best.specific if best else None,
             "next_k": count + 1,
-            "p_at_most": alpha_at(count + 1),
+            "screen": screen,
+            "p_at_most": alpha_at(count + 1, level),
             "correlation_at_most": MAX_CORRELATION,
             "slots": state.params.slots,
             "slots_taken": sum(block.status == "crowned" for block in standing),
@@ -82,9 +95,13 @@ def record_lines(record: dict[str, Any], state: State) -> list[str]:
         bar = f"generalized {micro(beat['generalized'])} (specific {micro(beat['specific'])}) of {beat['block'][:16]}"
     else:
         bar = "the strongest of the baselines ridge, reversal and zero: its generalized score and its days"
+    unsure = (
+        "" if beat["screen"] is not None else f" (if its screen is the usual {ALPHA:g}: the topic's file is not here)"
+    )
     lines += [
         f"  to beat: {bar}",
-        f"           day by day, with p <= {beat['p_at_most']:.3g} for submission {beat['next_k']}, and less for each after",
+        f"           day by day, with p <= {beat['p_at_most']:.3g} for submission {beat['next_k']}, and less for each after"
+        f"{unsure}",
         f"           not a copy: predictions correlate by at most {beat['correlation_at_most']} with any model",
         f"  crown:   {beat['slots_taken']} of {beat['slots']} slots taken; a block earns one on days after its own",
     ]

@@ -113,7 +113,7 @@ def record(topic: str | None, as_json: bool, **given: str | None) -> None:
     """Show the public model record: models, scores, evidence, owners, age, and what a newcomer must beat."""
     from infra.network import find_network
     from infra.settings import load_settings
-    from miner.record import record_lines, record_of_topic
+    from miner.record import record_lines, record_of_topic, screen_of
 
     ledger = find_network(load_settings(**given))
     if ledger is None:
@@ -122,7 +122,7 @@ def record(topic: str | None, as_json: bool, **given: str | None) -> None:
     with ledger:
         state = ledger.now()
         topics = [topic] if topic else sorted(state.counts)
-        found = [record_of_topic(ledger, state, name) for name in topics]
+        found = [record_of_topic(ledger, state, name, screen_of(name)) for name in topics]
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -14,7 +14,7 @@ from protocol.bootstrap import MeanTest
 from protocol.errors import DataError
 from protocol.generality import SHARE_NOT_NEGATIVE, Generality
 from protocol.rounding import rounded, rounded_p
-from protocol.spending import alpha_at
+from protocol.spending import ALPHA, alpha_at
 
 MAX_CORRELATION = 0.95  # with any recorded or earlier pipeline; above it is a copy
 
@@ -71,6 +71,8 @@ class Facts:
         Of the candidate. None, as `screen`, only where it was not computed because an earlier gate fails.
     record_generality : Generality or None
         Of what is to be beaten; None asks for a value that is not negative.
+    level : float
+        Of the screen, over all submissions of the topic: its ``screen``.
     """
 
     k: int
@@ -80,6 +82,7 @@ class Facts:
     screen: MeanTest | None = None
     generality: Generality | None = None
     record_generality: Generality | None = None
+    level: float = ALPHA
 
 
 def judge(facts: Facts) -> tuple[Gate, ...]:
@@ -96,7 +99,7 @@ def judge(facts: Facts) -> tuple[Gate, ...]:
         raise DataError(f"{facts.finite} finite of {facts.rows} predictions is impossible; count both anew")
     gates = [_complete(facts), _original(facts)]
     if facts.screen is not None:
-        gates.append(_screen(facts.screen, facts.k))
+        gates.append(_screen(facts.screen, facts.k, facts.level))
         if facts.generality is not None:
             gates += [_generalized(facts.generality), _record(facts.generality, facts.record_generality)]
     if len(gates) < len(GATES) and all(gate.passed for gate in gates):
@@ -142,8 +145,8 @@ def _original(facts: Facts) -> Gate:
     return Gate("original", value, MAX_CORRELATION, value <= MAX_CORRELATION, text)
 
 
-def _screen(test: MeanTest, k: int) -> Gate:
-    p, level = rounded_p(test.p), rounded_p(alpha_at(k))
+def _screen(test: MeanTest, k: int, total: float) -> Gate:
+    p, level = rounded_p(test.p), rounded_p(alpha_at(k, total))
     text = (
         f"over {test.n} days it scores {test.mean:+.6f} ± {test.se:.6f} a day against the record: p = {p:.3g}, "
         f"and submission {k} of the topic may have at most {level:.3g}"

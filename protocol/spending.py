@@ -7,16 +7,18 @@ import math
 from protocol.errors import DataError
 from protocol.rounding import rounded
 
-ALPHA = 0.05  # chance that any of all submissions without skill ever passes the screen
+ALPHA = 0.05  # chance that any of all submissions without skill ever passes the screen, unless a topic says another
 
 
-def alpha_at(k: int) -> float:
-    """Return the level of the k-th submission of a topic: ``0.05 * 6 / (pi^2 k^2)``, which sums to 0.05 over all k.
+def alpha_at(k: int, level: float = ALPHA) -> float:
+    """Return the level of the k-th submission of a topic: ``level * 6 / (pi^2 k^2)``, which sums to `level` over all k.
 
     Parameters
     ----------
     k : int
         From 1; refused submissions count too, since each has looked at the held-out range.
+    level : float
+        Of all submissions together, in (0, 1]: the topic's ``screen``.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def alpha_at(k: int) -> float:
     """
     if k < 1:
         raise DataError(f"submission number {k} does not exist; count from 1")
-    return ALPHA * 6 / (math.pi**2 * k**2)
+    return level * 6 / (math.pi**2 * k**2)
 
 
 def ladder(score: float, se: float) -> float:

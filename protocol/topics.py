@@ -10,6 +10,7 @@ Topics are small TOML files::
     symbols = []               # omitted or empty: every symbol of the sectors
     horizon = 24               # bars
     features = "standard-1"
+    screen = 0.05              # omitted: 0.05
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.errors import ConfigError
+from protocol.spending import ALPHA
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 MAX_HORIZON = 10_000
@@ -47,6 +49,8 @@ class Topic:
         Versioned feature set.
     title : str
         One line for people.
+    screen : float
+        Chance that ever any of all submissions without skill passes the screen, in (0, 1]: how strict the topic is.
     """
 
     name: str
@@ -57,10 +61,14 @@ class Topic:
     symbols: tuple[str, ...] = ()
     features: str = "standard-1"
     title: str = ""
+    screen: float = ALPHA
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values in a fixed order, so that a topic can be hashed and journaled."""
-        return {
+        """Return plain JSON values in a fixed order, so that a topic can be hashed and journaled.
+
+        The usual `screen` is left out, so that hashes from before it could be chosen stay as they are.
+        """
+        plain = {
             "name": self.name,
             "title": self.title,
             "type": self.type,
@@ -70,6 +78,7 @@ class Topic:
             "horizon": self.horizon,
             "features": self.features,
         }
+        return plain if self.screen == ALPHA else {**plain, "screen": self.screen}
 
 
 def _words(raw: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
@@ -95,6 +104,9 @@ def topic_from_dict(raw: dict[str, Any], source: str) -> Topic:
     horizon = raw.pop("horizon", None)
     if type(horizon) is not int or not 1 <= horizon <= MAX_HORIZON:
         raise ConfigError(f"{source}: horizon is {horizon!r}; write a number of bars from 1 to {MAX_HORIZON}")
+    screen = raw.pop("screen", ALPHA)
+    if type(screen) not in (int, float) or not 0 < screen <= 1:  # what is compared with nan is false
+        raise ConfigError(f"{source}: screen is {screen!r}; write a chance above 0, at most 1; the usual is {ALPHA}")
     texts = {key: raw.pop(key, default) for key, default in _TEXTS.items()}
     for key, value in texts.items():
         if not isinstance(value, str) or (not value and key != "title"):
@@ -103,11 +115,11 @@ def topic_from_dict(raw: dict[str, Any], source: str) -> Topic:
         raise ConfigError(f"{source}: unknown key {sorted(raw)[0]!r}; known: {', '.join(_KEYS)}")
     if not NAME.match(texts["name"]):
         raise ConfigError(f"{source}: name {texts['name']!r} is not a slug; use a-z, 0-9 and '-', at most 63")
-    return Topic(horizon=horizon, sectors=sectors, symbols=symbols, **texts)
+    return Topic(horizon=horizon, sectors=sectors, symbols=symbols, screen=float(screen), **texts)
 
 
 _TEXTS: dict[str, str | None] = {"name": None, "title": "", "type": None, "broker": None, "features": "standard-1"}
-_KEYS = (*_TEXTS, "sector", "symbols", "horizon")
+_KEYS = (*_TEXTS, "sector", "symbols", "horizon", "screen")
 
 
 def load_topic(path: Path) -> Topic:

@@ -11,6 +11,7 @@ from protocol.bootstrap import degrees_of_freedom
 from protocol.errors import DataError
 from protocol.generality import SHARE_NOT_NEGATIVE
 from protocol.judgement import MAX_CORRELATION
+from protocol.spending import ALPHA
 from validator.verdict import Verdict
 
 #: Words for what sets a group apart.
@@ -55,7 +56,8 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"    module  {verdict.block_hash}, {judged['bytes']:,} bytes"
     if pipeline:
         yield f"  pipeline  {pipeline['words']}, id {pipeline['id'][:16]}…, seed {pipeline['seed']}"
-    yield f"     topic  {topic['name']}: {topic['type']} at {topic['broker']}, {topic['horizon']} bars ahead"
+    task = f"{topic['type']} at {topic['broker']}, {topic['horizon']} bars ahead"
+    yield f"     topic  {topic['name']}: {task}{_strictness(topic)}"
     yield f"      data  {run.get('uri', '')}  root {judged['data_root'][:16]}…"
     yield f"    record  {_record(judged)}"
     fits = run.get("fits", [])
@@ -85,6 +87,11 @@ def _lines(verdict: Verdict) -> Iterator[str]:
             f"told to the miner, to one standard error: specific {told['specific']:+.6f}, "
             f"generalized {told['generalized']:+.6f}"
         )
+
+
+def _strictness(topic: Mapping[str, Any]) -> str:
+    """Return how strict a topic's screen is, nothing for the usual one."""
+    return f"; its screen lets luck pass with {topic['screen']:g} in all, not {ALPHA:g}" if "screen" in topic else ""
 
 
 def _record(judged: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def score_module(
     record : Record, optional
         Default: an empty one, so that the strongest baseline is to be beaten.
     k : int
-        Number of the submission in its topic, from 1: the level of the screen depends on it.
+        Number of the submission in its topic, from 1: the level of the screen depends on it, and on the topic's.
     born_us : int, optional
         Time of the submission's block, microseconds since 1970 UTC; without one no day is after it.
     sandbox : Jail
@@ -228,6 +228,7 @@ class _Case:
         gates = judge(
             Facts(
                 k=self.k,
+                level=self.topic.screen,
                 rows=course.rows,
                 finite=course.rows,
                 correlations=similar,

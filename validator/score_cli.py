@@ -23,7 +23,11 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.command()
 @click.argument("file", type=MODULE)
 @click.option("--topic", metavar="NAME|FILE", help="What it predicts; see `ltminer topics`.")
-@click.option("--data", metavar="URI", help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path.")
+@click.option(
+    "--data",
+    metavar="URI",
+    help="Dataset: `sample`, a folder, a Parquet file or s3://bucket/path; ?until=DATE behind it: as known then.",
+)
 @click.option("--root", metavar="HEX", help="Content root the dataset must have; default: its newest version.")
 @click.option(
     "--ledger/--no-ledger",

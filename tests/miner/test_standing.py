@@ -13,7 +13,7 @@ from made_network import TOPIC, commit_report, decide, network, write_verdict
 
 from infra.network import send
 from miner.judging import full_lines, gates_of
-from miner.record import record_lines, record_of_topic
+from miner.record import record_lines, record_of_topic, screen_of
 from miner.sealing import Sealings
 from miner.standing import own_standings, standing
 from miner.submission import submit
@@ -185,7 +185,21 @@ def test_an_empty_record_asks_to_beat_the_baselines(opened: Any, clock: list[int
     found = record_of_topic(ledger, ledger.state(), TOPIC)
     assert (found["submissions"], found["models"], found["to_beat"]["block"]) == (0, [], None)
     assert found["to_beat"]["p_at_most"] == alpha_at(1)
-    assert "the strongest of the baselines" in "\n".join(record_lines(found, ledger.state()))
+    text = "\n".join(record_lines(found, ledger.state()))
+    assert "the strongest of the baselines" in text
+    assert "if its screen is the usual 0.05: the topic's file is not here" in text
+
+
+def test_the_bar_is_as_high_as_the_topic_says(opened: Any, home: Path) -> None:
+    ledger, _ = opened
+    path = home / "config" / "topics" / "easy.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('name="easy"\ntype="close-1d"\nbroker="b"\nhorizon=1\nscreen=0.5\n')
+    assert (screen_of("easy"), screen_of(TOPIC), screen_of("elsewhere")) == (0.5, 0.05, None)
+    found = record_of_topic(ledger, ledger.state(), "easy", screen_of("easy"))
+    assert (found["to_beat"]["screen"], found["to_beat"]["p_at_most"]) == (0.5, alpha_at(1, 0.5))
+    text = "\n".join(record_lines(found, ledger.state()))
+    assert "with p <= 0.304 for submission 1, and less for each after\n" in text
 
 
 def test_the_record_shows_models_and_the_bar_for_the_next(opened: Any, clock: list[int]) -> None:

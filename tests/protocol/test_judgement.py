@@ -93,6 +93,16 @@ def test_a_later_submission_needs_more():
     assert verdict(k=6, screen=screen)[0] == ("refused", "screen")
 
 
+def test_a_lenient_topic_says_its_level():
+    screen = MeanTest(0.02, 0.01, 0.3, 300)
+    outcome, gates = verdict(k=1, screen=screen, level=0.5)
+    assert outcome == ("accepted", "record")
+    assert "submission 1 of the topic may have at most 0.304" in gates["screen"].text
+    outcome, gates = verdict(k=1, screen=screen)
+    assert outcome == ("refused", "screen")
+    assert "submission 1 of the topic may have at most 0.0304" in gates["screen"].text
+
+
 @pytest.mark.parametrize("count", range(5))
 def test_nothing_is_accepted_with_a_gate_missing(count):
     with pytest.raises(DataError, match="judge all before accepting"):

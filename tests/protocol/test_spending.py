@@ -10,8 +10,13 @@ from protocol.errors import DataError
 from protocol.spending import ALPHA, alpha_at, ladder
 
 
-def test_all_levels_together_are_alpha():
-    assert sum(alpha_at(k) for k in range(1, 200_000)) == pytest.approx(ALPHA, rel=1e-5)
+@pytest.mark.parametrize("level", [ALPHA, 0.5, 1.0, 1e-6])
+def test_all_levels_together_are_the_topics(level):
+    assert sum(alpha_at(k, level) for k in range(1, 200_000)) == pytest.approx(level, rel=1e-5)
+
+
+def test_the_first_levels():
+    assert alpha_at(1, 0.5) == pytest.approx(0.303964, abs=1e-6)
     assert alpha_at(1) == pytest.approx(0.030396, abs=1e-6)
 
 

@@ -1,6 +1,8 @@
 """Topic files: what is read is what was written, and what is wrong is named."""
 
+import hashlib
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ WORDS = st.text("abcXYZ/:0-", min_size=1, max_size=8)
         symbols=st.lists(WORDS, unique=True).map(sorted).map(tuple),
         features=WORDS,
         title=st.text(),
+        screen=st.floats(0, 1, exclude_min=True),
     )
 )
 def test_a_topic_survives_a_journal(topic):
@@ -35,6 +38,20 @@ def test_a_file_is_read_and_the_order_of_names_does_not_matter(tmp_path):
     path.write_text('name="a"\ntype="ohlcv-1h"\nbroker="b"\nhorizon=24\nsector="one"\nsymbols=["Z","A"]\n')
     topic = load_topic(path)
     assert (topic.sectors, topic.symbols, topic.horizon, topic.features) == (("one",), ("A", "Z"), 24, "standard-1")
+
+
+def test_a_topic_says_how_strict_its_screen_is_where_it_is_not_as_usual():
+    assert topic_from_dict({**MINIMAL, "screen": 1}, "t").to_dict()["screen"] == 1.0
+    assert topic_from_dict({**MINIMAL, "screen": 0.5}, "t").screen == 0.5
+    for usual in ({}, {"screen": 0.05}):
+        assert "screen" not in topic_from_dict({**MINIMAL, **usual}, "t").to_dict()
+
+
+def test_what_was_hashed_before_topics_had_a_screen_has_its_hash():
+    plain = json.dumps(builtin_topics()["us-daily"].to_dict())
+    assert (
+        hashlib.sha256(plain.encode()).hexdigest() == "ac345bc21712fa12f6f830dd32a70d92a0ff2ea8b027f6f9437b7e908b3ca048"
+    )
 
 
 def test_builtin_topics_are_named_as_they_say_and_one_ships_for_the_sample():
@@ -58,6 +75,14 @@ def test_builtin_topics_are_named_as_they_say_and_one_ships_for_the_sample():
         ({"sector": 3}, "sector is 3"),
         ({"symbols": ["A", ""]}, "symbols is"),
         ({"symbols": ["A", "A"]}, "symbols names something twice"),
+        ({"screen": 0}, "screen is 0; write a chance above 0, at most 1; the usual is 0.05"),
+        ({"screen": 2}, "screen is 2"),
+        ({"screen": -0.1}, "screen is -0.1"),
+        ({"screen": "x"}, "screen is 'x'"),
+        ({"screen": math.nan}, "screen is nan"),
+        ({"screen": math.inf}, "screen is inf"),
+        ({"screen": True}, "screen is True"),
+        ({"screen": None}, "screen is None"),
         ({"sectors": ["x"]}, "unknown key 'sectors'; known: name"),
     ],
 )

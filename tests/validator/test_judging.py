@@ -18,7 +18,9 @@ from pipelines.parser import block_hash
 from pipelines.spec import call
 from protocol.errors import DataError
 from protocol.spending import alpha_at
+from protocol.topics import topic_from_dict
 from validator.evaluation import Jail
+from validator.explain import explain
 from validator.judging import score_module
 from validator.record import Known, Record
 from validator.sandbox.job import Job, Replay
@@ -98,6 +100,20 @@ def test_honest_work_that_is_no_better_is_refused(market_uri: str) -> None:
     verdict = judged(module(ridge(10.0)), market_uri)
     assert (verdict.outcome, verdict.reason) == ("refused", "screen")
     assert not gates_of(verdict)["screen"]
+    assert "bars ahead\n" in explain(verdict)
+
+
+def test_a_lenient_topic_lets_it_pass_and_says_so(market_uri: str) -> None:
+    lenient = dataclasses.replace(TOPIC, screen=0.5)
+    verdict = score_module(module(ridge(10.0)), "m.py", topic=lenient, uri=market_uri, sandbox=InProcess())
+    assert (verdict.outcome, verdict.reason) == ("accepted", "record")
+    (gate,) = (gate for gate in verdict.judged["gates"] if gate["name"] == "screen")
+    assert gate["threshold"] == pytest.approx(alpha_at(1, 0.5), rel=1e-5)
+    assert gate["value"] > alpha_at(1)
+    told = explain(verdict)
+    assert "submission 1 of the topic may have at most 0.304" in told
+    assert "its screen lets luck pass with 0.5 in all, not 0.05" in told
+    assert topic_from_dict(verdict.judged["topic"], "the verdict") == lenient
 
 
 def test_the_record_is_the_bar_where_there_is_one(accepted: Verdict, market_uri: str) -> None:
