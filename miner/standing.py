@@ -7,8 +7,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from infra.amounts import ltft
 from miner.sealing import Seal, Sealings
-from miner.words import BONDS, ltft, micro, reason_in_words
+from miner.words import BONDS, micro, reason_in_words
 from protocol.ledger.commitments import screen_subject
 from protocol.ledger.state import Ballot, Block, State, Submission
 
