@@ -1,4 +1,4 @@
-"""How every command of the project starts, fails and ends.
+"""How every command of the project starts, speaks to people, fails and ends.
 
 Errors raised on purpose become one line on stderr (one JSON document under ``--json``) and the exit code of their
 family; anything else is a defect: exit 70 and one line, with ``LONGTAIL_DEBUG=1`` for the traceback. Commands may be
@@ -90,6 +90,17 @@ class LongtailGroup(click.Group):
         except KeyboardInterrupt:
             sys.exit(_tell("interrupted", EXIT_INTERRUPTED, as_json))
         sys.exit(outcome if type(outcome) is int else EXIT_OK)
+
+
+def say(text: str) -> None:
+    """Say something to people."""
+    click.echo(text, err=True)
+
+
+def tell(lines: Sequence[tuple[str, str]], *, err: bool = False) -> None:
+    """Print (label, text) lines."""
+    for label, text in lines:
+        click.echo(f"{label:>10}  {text}", err=err)
 
 
 def _failure(error: Exception, as_json: bool) -> int:

@@ -23,11 +23,11 @@ from infra.lock import exclusive
 from infra.settings import Settings
 from protocol.errors import ConfigError
 from protocol.keys import Key
-from protocol.ledger.event import sign
+from protocol.ledger.event import registration_message, sign
 from protocol.ledger.genesis import Genesis, GenesisAccount
 from protocol.ledger.ledger import Ledger, Receipt
 from protocol.ledger.params import LTFT
-from protocol.ledger.refusal import NonceError
+from protocol.ledger.refusal import LedgerRefusal, NonceError
 from protocol.ledger.sqlite import SqliteLedger
 
 LOCAL = "local"
@@ -115,6 +115,34 @@ def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receip
         except NonceError as error:
             nonce = error.expected
     raise ConfigError(f"key {key.address} signs elsewhere without pause; use one key per program")
+
+
+def register(ledger: Ledger, key: Key, name: str) -> None:
+    """Open an account for a key; that another process was quicker is fine.
+
+    Raises
+    ------
+    LedgerRefusal, ConfigError, DataError
+        As :func:`send`.
+    """
+    message = registration_message(ledger.domain, key.address)
+    body = {
+        "name": name,
+        "public_key": key.public_key,
+        "cosmos_address": key.cosmos_address,
+        "cosmos_signature": key.sign_cosmos(message),
+    }
+    try:
+        send(ledger, key, "register", body)
+    except LedgerRefusal as refusal:
+        if refusal.code != "registered":
+            raise
+
+
+def account_name(name: str) -> str:
+    """Return the name of an account for a keystore of that name."""
+    kept = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name.lower()).strip("-")
+    return kept[:63] or MINER
 
 
 def key_path(settings: Settings, role: str) -> Path:

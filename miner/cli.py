@@ -27,8 +27,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 MODULE = click.Path(path_type=Path, dir_okay=False)
 #: Commands that are imported when they run.
 LAZY = {
+    "claim": ("infra.rewards_cli:miner_claim", "Claim what this key has earned."),
     "key": ("infra.key_cli:key", "Make, show and list keys."),
     "record": ("miner.submit_cli:record", "Show the public model record and what a newcomer must beat."),
+    "rewards": ("infra.rewards_cli:miner_rewards", "Tell what this key has earned and why."),
     "status": ("miner.submit_cli:status", "Tell where submissions stand and why."),
     "submit": ("miner.submit_cli:submit", "Submit a module to the ledger."),
 }

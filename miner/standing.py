@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from infra.amounts import ltft
+from infra.rewards import Earned, ask
 from miner.sealing import Seal, Sealings
-from miner.words import BONDS, ltft, micro, reason_in_words
+from miner.words import BONDS, micro, reason_in_words
+from protocol.errors import LongtailError
+from protocol.head.head import Head
 from protocol.ledger.commitments import screen_subject
+from protocol.ledger.ledger import Ledger
 from protocol.ledger.state import Ballot, Block, State, Submission
 
 Lines = list[tuple[str, str]]
@@ -107,6 +113,61 @@ def block_facts(state: State, block: Block) -> dict[str, Any]:
     }
 
 
+def asked(fund: str, standings: Sequence[dict[str, Any]], state: State, say: Callable[[str], None]) -> Earned | None:
+    """Return what the miner of standings has earned; None if that is not to be known, and `say` is told why.
+
+    The standing is what was asked for, so that a fund is not there, or tells what does not hold, is no failure.
+    """
+    if not (fund and standings and state.stamp):
+        return None
+    try:
+        return ask(fund, standings[0]["miner"], state)
+    except LongtailError as error:
+        say(f"what was earned is not known: {error}")
+        return None
+
+
+def with_head(
+    standings: Sequence[dict[str, Any]], ledger: Ledger, state: State, earned: Earned | None
+) -> list[dict[str, Any]]:
+    """Return standings with their places in the newest stamped HEAD.
+
+    Parameters
+    ----------
+    standings : sequence of dict
+        Of one miner.
+    ledger : Ledger
+    state : State
+        Of it.
+    earned : Earned or None
+        Of the miner.
+
+    Returns
+    -------
+    list of dict
+        With `head`: `period`, `role` and `weight` (billionths), or None, and `earned`: a text of wei, or None.
+    """
+    speaking: dict[str, dict[str, Any]] = {}
+    if state.stamp is not None:
+        head = Head.from_json(ledger.record(state.stamp.height).event.body["head"])
+        for model in (model for topic in head.topics for model in topic.models):
+            speaking[model.hash] = {"period": head.period, "role": model.role, "weight": model.weight}
+    return [
+        {
+            **facts,
+            "head": speaking.get(facts["block_hash"]),
+            "earned": str(earned.of(facts["block_hash"])) if earned else None,
+        }
+        for facts in standings
+    ]
+
+
+def account_lines(miner: str, state: State, earned: Earned | None) -> Lines:
+    """Return what a miner has earned and was paid as (label, text) lines."""
+    lines = earned.lines("ltminer claim") if earned else []
+    return [("account", miner), *lines, ("claimed", ltft(state.claimed.get(miner, 0)))]
+
+
 def evidence_in_words(facts: dict[str, Any], state: State) -> str:
     """Return what the days since a block's minting say of it, and what it still needs."""
     crown, drop = (math.exp(value / 1e6) for value in (state.params.crown_log_e, state.params.drop_log_e))
@@ -137,7 +198,23 @@ def standing_lines(facts: dict[str, Any], state: State) -> Lines:
             ("block", f"number {block['number']}, {block['status']}, owned by {block['owner']} {block['miner']}"),
             ("evidence", evidence_in_words(block, state)),
         ]
+        lines += [("HEAD", _head_in_words(facts, state))] if state.stamp and "head" in facts else []
+        lines += [("earned", ltft(int(facts["earned"])))] if facts.get("earned") else []
     return lines
+
+
+def _head_in_words(facts: dict[str, Any], state: State) -> str:
+    """Return how a block speaks in the newest HEAD, or why it does not."""
+    head, stamp, block = facts["head"], state.stamp, state.blocks[facts["block_hash"]]
+    if head:
+        return f"it speaks in HEAD {head['period']} as {head['role']}, with a weight of {head['weight'] / 1e9:.3f}"
+    if block.status == "dropped":
+        why = "it is dropped"
+    elif stamp and block.height > stamp.read_height:
+        why = "it is newer"
+    else:
+        why = "the evidence for it, or its place among the screened blocks of the topic, does not suffice"
+    return f"it does not speak in HEAD {stamp.period if stamp else ''}: {why}"
 
 
 def _voting(state: State, ballot: Ballot) -> dict[str, Any]:

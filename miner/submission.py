@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from infra.amounts import ltft
 from infra.lock import exclusive
-from infra.network import send
+from infra.network import register, send
 from miner.precheck import Module
 from miner.sealing import Seal, Sealings
-from miner.words import ltft
 from protocol.errors import RefusedError
 from protocol.keys import Key
-from protocol.ledger.event import registration_message
 from protocol.ledger.ledger import Ledger
-from protocol.ledger.refusal import LedgerRefusal
 from protocol.ledger.state import State, Submission
 
 Say = Callable[[str], None]
@@ -105,7 +103,7 @@ def submit(ledger: Ledger, key: Key, module: Module, topic: str, *, name: str, s
         seal = sealings.find(module.block_hash)
         cost = cost_of(state, key.address, seal)
         if not cost.registered:
-            _register(ledger, key, name)
+            register(ledger, key, name)
             say(f"registered {key.address} as {name}")
         if seal is None or not cost.committed:
             seal = sealings.make(module.block_hash, module.source, topic)
@@ -119,19 +117,3 @@ def submit(ledger: Ledger, key: Key, module: Module, topic: str, *, name: str, s
         send(ledger, key, "reveal", opening)
         say(f"revealed: fee {ltft(cost.fee)}")
         return ledger.state().submissions[module.block_hash], True
-
-
-def _register(ledger: Ledger, key: Key, name: str) -> None:
-    """Open the account; that another process was quicker is fine."""
-    message = registration_message(ledger.domain, key.address)
-    body = {
-        "name": name,
-        "public_key": key.public_key,
-        "cosmos_address": key.cosmos_address,
-        "cosmos_signature": key.sign_cosmos(message),
-    }
-    try:
-        send(ledger, key, "register", body)
-    except LedgerRefusal as refusal:
-        if refusal.code != "registered":
-            raise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import click
 
-LEDGER = click.option("--ledger", metavar="FILE|local", help="Ledger; default: the setting.")
+from infra.command import say, tell
+from infra.rewards_cli import FUND, LEDGER
+
 KEY = click.option("--key", metavar="NAME|FILE", help="Keystore of the miner; default: the setting, else `miner`.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
 
@@ -65,14 +66,18 @@ def submit(file: Path, judge: bool, yes: bool, as_json: bool, **given: str | Non
 @click.argument("hash", required=False, default="")
 @LEDGER
 @KEY
+@FUND
 @AS_JSON
 def status(hash: str, as_json: bool, **given: str | None) -> None:  # the argument's name in the help
-    """Tell where submissions stand and why: yours, or the one whose block hash begins with HASH."""
+    """Tell where submissions stand and why: yours, or the one whose block hash begins with HASH.
+
+    Of a model block also whether the newest HEAD has it, and, where a fund is named, what it has earned.
+    """
     from infra.network import MINER, find_address, find_network
     from infra.settings import load_settings
     from miner.judging import full_lines, gates_of
     from miner.sealing import Sealings
-    from miner.standing import own_standings, standing
+    from miner.standing import account_lines, asked, own_standings, standing, with_head
     from protocol.errors import UsageError
 
     settings = load_settings(**given)
@@ -95,6 +100,8 @@ def status(hash: str, as_json: bool, **given: str | None) -> None:  # the argume
             standings = [facts for facts in mine if facts["block_hash"].startswith(hash.lower())]
         if hash and not standings:
             raise UsageError(f"no submission begins with {hash}; `ltminer status` lists yours")
+        earned = asked(settings.fund, standings, state, say)
+        standings = with_head(standings, ledger, state, earned)
     if as_json:
         click.echo(json.dumps(standings, indent=1))
         return
@@ -103,6 +110,9 @@ def status(hash: str, as_json: bool, **given: str | None) -> None:  # the argume
     for number, facts in enumerate(standings):
         click.echo("\n" if number else "", nl=False)
         tell(full_lines(facts, state))
+    if standings and state.stamp is not None:
+        click.echo()
+        tell(account_lines(standings[0]["miner"], state, earned))
 
 
 @click.command()
@@ -129,17 +139,6 @@ def record(topic: str | None, as_json: bool, **given: str | None) -> None:
     if not found:
         say("the record is empty: nothing was submitted yet")
     click.echo("\n\n".join("\n".join(record_lines(one, state)) for one in found), nl=bool(found))
-
-
-def say(text: str) -> None:
-    """Say something to people."""
-    click.echo(text, err=True)
-
-
-def tell(lines: Sequence[tuple[str, str]], *, err: bool = False) -> None:
-    """Print (label, text) lines."""
-    for label, text in lines:
-        click.echo(f"{label:>10}  {text}", err=err)
 
 
 def _nothing(as_json: bool, text: str) -> None:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from infra.amounts import ltft
 from infra.home import find_home
-from infra.network import LOCAL, MINER, find_key, key_path, open_network
+from infra.network import LOCAL, MINER, account_name, find_key, key_path, open_network
 from infra.settings import Settings
 from infra.topics import find_topic
 from miner.judging import can_judge, full_lines, gates_of, judge
@@ -16,7 +17,6 @@ from miner.precheck import Module, check_fit, check_original
 from miner.sealing import Sealings
 from miner.standing import Lines, standing
 from miner.submission import cost_of, open_submission, submit
-from miner.words import ltft
 from protocol.errors import ConfigError, DataError
 from protocol.keys import Key
 from protocol.ledger.sqlite import SqliteLedger
@@ -170,12 +170,6 @@ def refuse_unnamed(topic: Topic) -> None:
         raise ConfigError(
             f"a submission names its topic, and {topic.name} is not known by that name; put its file at {place}"
         )
-
-
-def account_name(name: str) -> str:
-    """Return the name of an account for a keystore of that name."""
-    kept = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name.lower()).strip("-")
-    return kept[:63] or MINER
 
 
 def shape_on(topic: Topic, data: str, say: Say) -> tuple[int, int] | None:

@@ -1,11 +1,9 @@
-"""Words for what the ledger says in codes and wei."""
+"""Words for what the ledger says in codes and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-
-from protocol.ledger.params import LTFT
 
 #: (outcome, reason) of a submission.
 REASONS: Mapping[tuple[str, str], str] = MappingProxyType(
@@ -32,13 +30,6 @@ BONDS: Mapping[str, str] = MappingProxyType(
         "undecided": "bond and fee returned; it may be submitted again",
     }
 )
-
-
-def ltft(wei: int) -> str:
-    """Return an amount in LTFT, exactly."""
-    whole, part = divmod(wei, LTFT)
-    digits = f"{part:018d}".rstrip("0")
-    return f"{whole:,}{'.' + digits if digits else ''} LTFT"
 
 
 def reason_in_words(outcome: str, reason: str) -> str:

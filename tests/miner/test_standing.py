@@ -17,7 +17,7 @@ from miner.record import record_lines, record_of_topic, screen_of
 from miner.sealing import Sealings
 from miner.standing import own_standings, standing
 from miner.submission import submit
-from miner.words import BONDS, REASONS, ltft, reason_in_words, span
+from miner.words import BONDS, REASONS, reason_in_words, span
 from protocol.judgement import _FAILURE
 from protocol.keys import Key
 from protocol.ledger.params import LTFT
@@ -238,13 +238,6 @@ def test_dropped_models_stay_visible_and_set_no_bar(opened: Any, clock: list[int
     assert [model["status"] for model in found["models"]] == ["dropped"]
     assert found["to_beat"]["block"] is None
     assert "no longer part of the record" in "\n".join(record_lines(found, state))
-
-
-@pytest.mark.parametrize(
-    ("wei", "words"), [(0, "0 LTFT"), (1, "0.000000000000000001 LTFT"), (1_234_500 * LTFT // 1000, "1,234.5 LTFT")]
-)
-def test_amounts_are_exact(wei: int, words: str) -> None:
-    assert ltft(wei) == words
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-5, "0 s"), (59, "59 s"), (3599, "59 min"), (86_400, "1 d")])

@@ -94,6 +94,7 @@ def killed(step: int, action: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch, warnings.catch_warnings():
         patch.setattr(sealing, "atomic_write", counted(sealing.atomic_write))
+        patch.setattr(submission, "register", counted(submission.register))
         patch.setattr(submission, "send", counted(submission.send))
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: the child touches none of them
         child = os.fork()
