@@ -25,6 +25,8 @@ PERIOD_S = 1.0
 
 #: Seconds between looks at live evidence: new days come once a day, at a time of their own.
 EVIDENCE_PERIOD_S = 600.0
+#: The same where days pass in seconds.
+QUICK_EVIDENCE_S = 5.0
 #: Seconds until a subject that could not be judged is tried again; doubled each time, up to an hour.
 RETRY_S, MAX_RETRY_S = 30.0, 3600.0
 
@@ -53,6 +55,8 @@ class Daemon:
     judge : Judge
     metrics : Metrics
     log : logging.Logger
+    evidence_period_s : float
+        Seconds between looks at live evidence.
     """
 
     def __init__(
@@ -63,12 +67,14 @@ class Daemon:
         *,
         metrics: Metrics,
         log: logging.Logger,
+        evidence_period_s: float = EVIDENCE_PERIOD_S,
     ) -> None:
         self._ledger = ledger
         self._voter = voter
         self._judge = judge
         self._metrics = metrics
         self._log = log
+        self._evidence_period_s = evidence_period_s
         self._voting = threading.Lock()  # of the voter and its guard
         self._retry: dict[str, tuple[float, float]] = {}  # subject -> when (monotonic), pause
         self.queue: tuple[Question, ...] = ()
@@ -120,7 +126,7 @@ class Daemon:
             for topic in state.standing:
                 for block in state.standing_blocks(topic):
                     self._attempt(f"live:{block.hash}", lambda block=block: self._weigh(state, block))  # type: ignore[misc]  # binds the block
-        return EVIDENCE_PERIOD_S
+        return self._evidence_period_s
 
     def run_once(self) -> int:
         """Judge and vote until nothing is left that this validator can do; return how many submissions it judged."""

@@ -10,6 +10,7 @@ from infra.topics import find_topic
 from pipelines.registry import fingerprint
 from protocol.errors import DataError
 from protocol.ledger.ledger import Ledger
+from protocol.ledger.params import DAY_S
 from protocol.ledger.state import Block, Submission
 from protocol.topics import Topic
 from validator.daemon import Report
@@ -21,6 +22,8 @@ from validator.sandbox.policy import Limits
 from validator.verdict import MAX_BYTES, Verdict, read_verdict
 
 MICRO = 1_000_000
+#: In a simulation evidence is looked at as of the last multiple of this, seconds, so that validators ask about the same days.
+EVIDENCE_STEP_S = 28 * DAY_S
 SECOND_US = 1_000_000
 
 
@@ -43,6 +46,9 @@ class LocalJudge:
         Folder that keeps what recurs.
     note : callable
         Told what is being done.
+    simulated : bool
+        The dataset reaches beyond the network's time: a submission is judged on what was known at its reveal, evidence on
+        what is known by now.
     """
 
     ledger: Ledger
@@ -52,6 +58,7 @@ class LocalJudge:
     verdicts: Path
     cache: Path
     note: Callable[[str], None] = lambda _: None
+    simulated: bool = False
 
     def screen(self, submission: Submission) -> Report:
         """Return the report on a submission, against the record as it stood when it was revealed; keep the verdict.
@@ -78,7 +85,7 @@ class LocalJudge:
             subject,
             self._bar(block),
             topic=topic,
-            uri=self.uri,
+            uri=self._uri(self.ledger.now().time // EVIDENCE_STEP_S * EVIDENCE_STEP_S),
             born_us=block.time * SECOND_US,
             until_day=day,
             sandbox=self.sandbox,
@@ -90,6 +97,9 @@ class LocalJudge:
             return None
         return day if day is not None else found.last_day, {"log_e": found.log_e_micro, "days": found.days}
 
+    def _uri(self, moment: int) -> str:
+        return f"{self.uri}?until={moment}" if self.simulated else self.uri
+
     def _judged(self, submission: Submission) -> Verdict:
         topic, record = self._record(submission)
         source = self.ledger.source(submission.block_hash).encode()
@@ -97,7 +107,7 @@ class LocalJudge:
             source,
             f"{submission.block_hash[:12]}.py",
             topic=topic,
-            uri=self.uri,
+            uri=self._uri(submission.time),
             record=record,
             k=submission.k,
             born_us=submission.time * SECOND_US,

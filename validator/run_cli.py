@@ -37,7 +37,7 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
     from infra.logs import sparing, start_logging
     from infra.network import VALIDATOR, find_key, open_network
     from infra.settings import load_settings
-    from validator.daemon import Daemon
+    from validator.daemon import EVIDENCE_PERIOD_S, QUICK_EVIDENCE_S, Daemon
     from validator.duties import LocalJudge
     from validator.evaluation import limits_of, replays_folder
     from validator.guard import Guard
@@ -61,8 +61,11 @@ def run(context: click.Context, /, once: bool, as_json: bool, **given: Any) -> N
                 verdicts=make_folder(home.verdicts),
                 cache=make_folder(replays_folder()),
                 note=sparing(log.info),
+                simulated=bool(settings.clock),
             )
-            daemon = Daemon(ledger, Voter(ledger, key, guard), judge, metrics=metrics, log=log)
+            pause_s = QUICK_EVIDENCE_S if settings.clock else EVIDENCE_PERIOD_S
+            voter = Voter(ledger, key, guard)
+            daemon = Daemon(ledger, voter, judge, metrics=metrics, log=log, evidence_period_s=pause_s)
             if not once:
                 serve(daemon, ledger, metrics, log, settings.listen)
                 return
