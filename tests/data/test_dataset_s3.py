@@ -54,6 +54,8 @@ def test_append_read_and_check(bucket: str) -> None:
     assert again.append(hourly()).root == second.root
     with pytest.raises(DataError, match="other values"):
         again.append(with_value(hourly(), "volume", 0, 9.0))
+    view = Dataset.open(f"{bucket}?until=2023-01-02")
+    assert Dataset.open(view.uri, view.root).read(symbols=["BTC/USDT"]).equals(hourly(n=24))
     report = check(bucket, now=START + 10_000 * HOUR)
     assert (report.root, report.errors) == (second.root, [])
 
