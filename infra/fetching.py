@@ -20,6 +20,10 @@ from protocol.errors import ClusterError, ConfigError, DataError
 MAX_WORDS = 300
 
 
+class NotFoundError(ClusterError):
+    """The service answers, and has nothing under that address: status 404."""
+
+
 def get_json(
     base: str, path: str, query: Mapping[str, str | int], *, limit_bytes: int, timeout_s: float
 ) -> dict[str, Any]:
@@ -42,8 +46,8 @@ def get_json(
     ConfigError
         `base` is no such address.
     ClusterError
-        Nobody answers there in time, the answer is cut off, or its status is not 200; what the service says of it, under
-        ``error``, is in the message.
+        Nobody answers there in time, the answer is cut off, or its status is not 200 (NotFoundError: it is 404); what the
+        service says of it, under ``error``, is in the message.
     DataError
         The body is longer than `limit_bytes`, or no JSON object in UTF-8; NaN, infinities and repeated names are none.
     """
@@ -70,7 +74,8 @@ def get_json(
     if cut:
         raise ClusterError(f"the answer of {url} was cut off after {len(body)} bytes; try again")
     if status != http.client.OK:
-        raise ClusterError(f"{url} answers {status}: {_error(body)}")
+        family = NotFoundError if status == http.client.NOT_FOUND else ClusterError
+        raise family(f"{url} answers {status}: {_error(body)}")
     if len(body) > limit_bytes:
         raise DataError(f"{url} answers with more than {limit_bytes} bytes; check that this is the right address")
     try:

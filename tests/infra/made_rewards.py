@@ -50,7 +50,8 @@ class Fund:
         self.lie: Callable[[Document], Document] = lambda document: document
         self.asked: list[Query] = []
         self.paid: dict[int, list[list[Earning]]] = {}
-        self._server = HealthServer("127.0.0.1:0", {"/v1/account": self._answer})
+        self.heads: dict[int, Head] = {}
+        self._server = HealthServer("127.0.0.1:0", {"/v1/account": self._answer, "/v1/heads": self._heads})
         self.url = f"http://{self._server.address}"
 
     def close(self) -> None:
@@ -76,6 +77,7 @@ class Fund:
             predictions=(),
             claims=self.claims(period),
         )
+        self.heads[period] = head
         signed = sign_head(self.validator, self.ledger.domain, head)
         signatures = [{"validator": signed.validator, "signature": signed.signature}]
         send(self.ledger, self.validator, "stamp", {"head": head.text, "signatures": signatures})
@@ -102,7 +104,13 @@ class Fund:
         period = int(query["period"])
         if period not in self.paid:
             return json_answer(404, {"error": f"no HEAD of period {period} here"})
+        if query["address"] not in self.claims(max(self.paid)).totals:
+            return json_answer(404, {"error": f"account {query['address']} has earned nothing"})
         return json_answer(200, self.lie(self.document(query["address"], period)))
+
+    def _heads(self, query: Query) -> Answer:
+        later = [one for period, one in self.heads.items() if period > int(query["after"])]
+        return json_answer(200, {"heads": [{"head": one.text, "carried": 0} for one in later]})
 
 
 def summed(address: str, heads: Sequence[Sequence[Earning]]) -> list[Document]:

@@ -313,13 +313,19 @@ def test_a_fund_that_is_not_there_or_does_not_know(fund: Fund, miner: str) -> No
         assert (down.exit_code, down.stdout) == (4, "")
         assert json.loads(down.stderr)["code"] == 4
         assert "http://127.0.0.1:1/v1/account" in down.stderr
-    state = fund.ledger.state()
+    state, paid, heads = fund.ledger.state(), fund.paid.copy(), fund.heads.copy()
     fund.paid.clear()
+    fund.heads.clear()
     with pytest.raises(ClusterError, match="answers 404: no HEAD of period"):
         ask(fund.url, miner, state)
+    stranger = Key.create().address
+    fund.paid |= paid
+    with pytest.raises(ClusterError, match=f"answers 404: account {stranger} has earned nothing"):
+        ask(fund.url, stranger, state)  # a fund of another chain cannot know
+    fund.heads |= heads
+    assert (ask(fund.url, stranger, state).total, ask(fund.url, stranger, state).claim) == (0, None)
     with pytest.raises(ConfigError, match="write http://"):
         ask("nowhere", miner, state)
     with pytest.raises(DataError, match="no JSON object"):
         fund.lie = lambda _: [1]  # type: ignore[assignment,return-value]  # what a fund must not say
-        fund.paid[int(fund.asked[-1]["period"])] = [[]]
         ask(fund.url, miner, state)
