@@ -12,6 +12,11 @@ from infra.home import find_home
 COMMANDS = {
     # The page is above the fund: it is named here and imported only when it is asked for.
     "serve": ("dashboard.serve_cli:serve", "Show the operator's page of a fund's store."),
+    "head": ("fund.look_cli:head", "Show a HEAD: models, rewards, who signed it, whether it is stamped."),
+    "predictions": ("fund.look_cli:predictions", "Show what a HEAD predicts; write proofs of it."),
+    "nav": ("fund.look_cli:nav", "Show what the fund is worth, beside equal weights."),
+    "rewards": ("fund.look_cli:rewards", "Show who earned what, why, and what was kept."),
+    "verify": ("fund.verify_cli:verify", "Check a fund whole and against its ledger, or a proof of a prediction."),
     "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
 }
 
