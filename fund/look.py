@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fund.diebold_mariano import plain
 from fund.proving import quorum_of, stamp_of
 from fund.store_reader import AbsentError, Entry, Reader
-from fund.units import SECOND_US, cents
+from fund.units import SECOND_US, cents, plain
 from fund.worth import Course, worth
 from protocol.errors import DataError, RefusedError
 from protocol.head.head import Head
