@@ -125,6 +125,10 @@ class Statement:
             It does not.
         """
         if self.predictions is None:
+            if not self.proofs:
+                raise RefusedError(
+                    f"the statement on HEAD {self.head.period} shows no prediction; fetch it for a symbol"
+                )
             for prediction, proof in self.proofs:
                 self.head.check_prediction(prediction, proof)
             return len(self.proofs)

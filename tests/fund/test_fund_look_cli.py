@@ -316,6 +316,7 @@ def changed(document: dict[str, Any], life: Life) -> dict[str, tuple[Any, str]]:
         "ledger": ({**document, "head": strange.text}, "name the ledger it was made on"),
         "height": ({**document, "head": replace(other, height=10**6).text}, "does not have"),
         "all": ({"head": document["head"], "signatures": [], "predictions": [said]}, "stands for others"),
+        "none": ({**document, "proofs": []}, "shows no prediction"),
         "fields": ({"head": document["head"], "proofs": []}, "missing or unknown: signatures"),
         "list": ([document], "give an object"),
         "number": ({**document, "head": 5}, "canonical text"),
@@ -324,7 +325,8 @@ def changed(document: dict[str, Any], life: Life) -> dict[str, tuple[Any, str]]:
 
 
 FALSE = (
-    "value", "path", "size", "spaces", "replaced", "signed", "ledger", "height", "all", "fields", "list", "number", "signature",
+    "value", "path", "size", "spaces", "replaced", "signed", "ledger", "height", "all", "none", "fields",
+    "list", "number", "signature",
 )  # fmt: skip
 
 
