@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from fund.earned import Earned, Line, Sums, add, lines_of
+from fund.earned import Earned, paid
 from fund.proving import Statement, Which
 from fund.store_reader import AbsentError, Reader
 from infra.health import Answer, Page, Query, json_answer
@@ -58,11 +58,6 @@ def pages(reader: Reader, about: Callable[[], Mapping[str, Any]]) -> dict[str, P
         "/v1/account": (api.account, ("address", "period")),
     }
     return {path: _page(reader, *one) for path, one in asked.items()}
-
-
-def told(lines: tuple[Line, ...]) -> list[Facts]:
-    """Return earnings as plain JSON values."""
-    return [{**one._asdict(), "amount": str(one.amount)} for one in lines]
 
 
 class _Api:
@@ -118,19 +113,9 @@ class _Api:
             raise UsageError(f"address = {account!r:.80}; give an EIP-55 address, 0x and 40 hex digits in mixed case")
         period = self._period(query)
         claims = self._claims(period)
-        claim = claims.claim(account) if account in claims.totals else None
-        if claim is None and account not in self._claims(self._newest()).totals:
+        if account not in claims.totals and account not in self._claims(self._newest()).totals:
             raise AbsentError(f"account {account} has earned nothing")
-        last: Sums = {}
-        add(last, self._reader.earnings(period))
-        return {
-            "account": account,
-            "period": period,
-            "total": str(claim.total if claim else 0),
-            "proof": claim.proof.to_dict() if claim else None,
-            "earned": told(self._earned.lines(account, period)),
-            "last": told(lines_of(last, account)),
-        }
+        return paid(self._earned, claims, self._reader.earnings(period), account=account, period=period)
 
     def _period(self, query: Query) -> int:
         """Return the period that is asked for, by default the newest."""

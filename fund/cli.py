@@ -15,6 +15,11 @@ COMMANDS = {
     "run": ("fund.run_cli:run", "Make a HEAD every ten minutes, let the fund trade on it, and stamp it."),
     "sign": ("fund.run_cli:sign", "Make a fund's HEADs again as a validator, and sign those that come out the same."),
     "step": ("fund.run_cli:step", "Make the HEAD that is due, once."),
+    "head": ("fund.look_cli:head", "Show a HEAD: models, rewards, who signed it, whether it is stamped."),
+    "predictions": ("fund.look_cli:predictions", "Show what a HEAD predicts; write proofs of it."),
+    "nav": ("fund.look_cli:nav", "Show what the fund is worth, beside equal weights."),
+    "rewards": ("fund.look_cli:rewards", "Show who earned what, why, and what was kept."),
+    "verify": ("fund.verify_cli:verify", "Check a fund whole and against its ledger, or a proof of a prediction."),
     "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
 }
 

@@ -29,9 +29,9 @@ from fund.diebold_mariano import (
     column,
     day,
     diebold_mariano,
-    plain,
     shown_p,
 )
+from fund.units import plain
 from protocol.consensus.allora.loss import MarketLoss
 from protocol.consensus.allora.potential import present
 from protocol.errors import DataError

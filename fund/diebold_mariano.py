@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
+from fund.units import plain
 from protocol.errors import DataError
 from protocol.rounding import MAX_PREDICTION
 from protocol.statistics import hac_mean
@@ -205,13 +206,6 @@ def check_horizon(horizon: int) -> None:
     """Raise DataError for a horizon below one bar."""
     if horizon < 1:
         raise DataError(f"horizon {horizon} is below one bar; give the topic's")
-
-
-def plain(value: Any) -> Any:
-    """Return a float rounded to nine significant digits, None if it is not finite; anything else as it is."""
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
 def shown_p(p: float) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fund.store_reader import Reader
+from protocol.head.claims import Claims
 from protocol.head.rewards import Earning
 
 #: Steps between two copies of the sums: sums of the past are added up from the copy before.
@@ -92,6 +93,52 @@ class Earned:
         for one in self._periods[steps // STRIDE * STRIDE : steps]:
             add(sums, self._reader.earnings(one))
         return sums
+
+
+def paid(
+    earned: Earned,
+    claims: Claims,
+    last: Iterable[Earning],
+    *,
+    account: str,
+    period: int,
+    note: Note | None = None,
+) -> dict[str, Any]:
+    """Return what an account has earned and how to claim it, as plain JSON values; wei are decimal strings.
+
+    Parameters
+    ----------
+    earned : Earned
+    claims : Claims
+        After the HEAD of the period.
+    last : iterable of Earning
+        Of that HEAD alone.
+    account : str
+    period : int
+    note : callable, optional
+        As for :meth:`Earned.lines`.
+
+    Returns
+    -------
+    dict
+        ``account, period, total``; ``proof``, null without anything to claim; ``earned`` and ``last``, lists of topic, role,
+        source, amount and heads.
+    """
+    claim = claims.claim(account) if account in claims.totals else None
+    newest: Sums = {}
+    add(newest, last)
+    return {
+        "account": account,
+        "period": period,
+        "total": str(claim.total if claim else 0),
+        "proof": claim.proof.to_dict() if claim else None,
+        "earned": _plain(earned.lines(account, period, note)),
+        "last": _plain(lines_of(newest, account)),
+    }
+
+
+def _plain(lines: Iterable[Line]) -> list[dict[str, Any]]:
+    return [{**one._asdict(), "amount": str(one.amount)} for one in lines]
 
 
 def add(sums: Sums, earnings: Iterable[Earning]) -> None:

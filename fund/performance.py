@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fund.diebold_mariano import DieboldMariano, differential_test, plain
+from fund.diebold_mariano import DieboldMariano, differential_test
 from fund.journal import Charge, Fill, Instrument, Record
+from fund.units import plain
 from protocol.consensus.allora.potential import present
 from protocol.errors import DataError
 from protocol.scores import DAY_US, PANEL_MIN

@@ -28,24 +28,20 @@ _PROVEN = ("prediction", "proof")
 
 
 class Which(NamedTuple):
-    """Which predictions are meant; None: any topic, any broker."""
+    """Which predictions are meant; None: any."""
 
-    symbol: str
+    symbol: str | None = None
     topic: str | None = None
     broker: str | None = None
 
     def of(self, predictions: Sequence[Prediction]) -> tuple[Prediction, ...]:
         """Return those that are meant."""
-        return tuple(
-            one
-            for one in predictions
-            if one.symbol == self.symbol and self.topic in (None, one.topic) and self.broker in (None, one.broker)
-        )
+        wanted = {name: value for name, value in self._asdict().items() if value is not None}
+        return tuple(one for one in predictions if all(getattr(one, name) == value for name, value in wanted.items()))
 
     def __str__(self) -> str:
         """Return it in words."""
-        topic = f" in {self.topic!r:.80}" if self.topic is not None else ""
-        return f"{self.symbol!r:.80}{topic}" + (f" at {self.broker!r:.80}" if self.broker is not None else "")
+        return ", ".join(f"{name} {value!r:.80}" for name, value in self._asdict().items() if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +125,10 @@ class Statement:
             It does not.
         """
         if self.predictions is None:
+            if not self.proofs:
+                raise RefusedError(
+                    f"the statement on HEAD {self.head.period} shows no prediction; fetch it for a symbol"
+                )
             for prediction, proof in self.proofs:
                 self.head.check_prediction(prediction, proof)
             return len(self.proofs)
@@ -152,13 +152,13 @@ class Stamped(NamedTuple):
     quorum: Quorum
 
 
-def quorum_of(ledger: Ledger, head: Head, signatures: Sequence[HeadSignature]) -> Quorum:
-    """Return how the validators that a HEAD had read stand to it.
+def check_read(ledger: Ledger, head: Head) -> None:
+    """Check that a HEAD has read this ledger.
 
     Raises
     ------
     RefusedError
-        The HEAD has read another ledger, or this one is older.
+        It has read another one, or this one is older.
     """
     try:
         record = ledger.record(head.height)
@@ -169,6 +169,17 @@ def quorum_of(ledger: Ledger, head: Head, signatures: Sequence[HeadSignature]) -
             f"HEAD {head.period} has read {head.ledger} at height {head.height}, where this ledger has {record.hash}; "
             "name the ledger it was made on"
         )
+
+
+def quorum_of(ledger: Ledger, head: Head, signatures: Sequence[HeadSignature]) -> Quorum:
+    """Return how the validators that a HEAD had read stand to it.
+
+    Raises
+    ------
+    RefusedError
+        As for :func:`check_read`.
+    """
+    check_read(ledger, head)
     state = ledger.state(head.height)
     return count(state.domain, head, signatures, state.validators)
 

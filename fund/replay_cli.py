@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +56,7 @@ def replay(
     from data.panel_store import panels_folder
     from data.sample import dataset_uri
     from fund.models import Questions
+    from fund.progress import progress
     from fund.quotes import Quotes
     from fund.replay import Setting
     from fund.replay import replay as played
@@ -81,7 +79,7 @@ def replay(
     setting = Setting(
         *_span(int(quotes.grid[-1]) + quotes.interval, start, end), money=money * WEI, hold=hold or topic.horizon
     )
-    with Sandbox() as sandbox, _progress() as say:
+    with Sandbox() as sandbox, progress("replay") as say:
         questions = Questions(
             rows,
             panel_key(dataset.known_root, topic),
@@ -124,17 +122,3 @@ def _span(last: int, start: datetime | None, end: datetime | None) -> tuple[int,
 
 def _micros(day: datetime) -> int:
     return int(day.replace(tzinfo=UTC).timestamp()) * 1_000_000
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield whom to tell of progress: one line that is rewritten on a terminal, elsewhere a line now and then."""
-    from infra.logs import sparing
-
-    if not sys.stderr.isatty():
-        yield sparing(lambda text: click.echo(text, err=True), every_s=5.0)
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("replay") as status:
-        yield status.update

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fund.comparison import Comparison
-from fund.diebold_mariano import LEVEL, DieboldMariano, day, differential_test, plain, shown_p
+from fund.diebold_mariano import LEVEL, DieboldMariano, day, differential_test, shown_p
 from fund.journal import Record, Valuation
 from fund.market_events import Bought, Event, Shared, Waited
 from fund.performance import MIN_SPAN_US, Costs, HitRate, Performance
-from fund.units import WEI
+from fund.units import WEI, plain
 from protocol.errors import DataError
 from protocol.head.rewards import Earning
 from protocol.shown import YEAR_US

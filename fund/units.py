@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any
 
 from protocol.ltft.wei import PPM, WAD
 
@@ -31,7 +32,20 @@ SECOND_US = 1_000_000
 #: Rates are per 365 days (act/365, fixed).
 YEAR_US = 365 * 86_400 * SECOND_US
 
-__all__ = ["MAX_PRICE", "MICRO", "PICO", "PPB", "PPM", "SECOND_US", "WEI", "YEAR_US", "cents", "pico", "toward_zero"]
+__all__ = [
+    "MAX_PRICE",
+    "MICRO",
+    "PICO",
+    "PPB",
+    "PPM",
+    "SECOND_US",
+    "WEI",
+    "YEAR_US",
+    "cents",
+    "pico",
+    "plain",
+    "toward_zero",
+]
 
 
 def pico(price: float) -> int | None:
@@ -54,3 +68,10 @@ def cents(amount: int) -> int:
 def toward_zero(dividend: int, divisor: int) -> int:
     """Return the quotient cut towards zero; `divisor` positive."""
     return dividend // divisor if dividend >= 0 else -(-dividend // divisor)
+
+
+def plain(value: Any) -> Any:
+    """Return a float rounded to nine significant digits, None if it is not finite; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.9g}") if math.isfinite(value) else None
