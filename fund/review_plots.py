@@ -72,7 +72,7 @@ def _compare(axes: Any, comparison: Comparison) -> None:
 
 
 def _earn(axes: Any, time: NDArray[np.int64], earned: Mapping[str, NDArray[np.float64]]) -> None:
-    _dress(axes, "LTFT earned, summed", "million LTFT")
+    _dress(axes, "LTFT earned, summed; shares at the end", "million LTFT")
     total = sum(float(one[-1]) for one in earned.values() if one.size)
     for at, (name, one) in enumerate(earned.items()):
         share = float(one[-1]) / total if total else 0.0
@@ -98,7 +98,7 @@ def _label(line: Performance) -> str:
 
 
 def _legend(axes: Any) -> None:
-    axes.legend(fontsize=8, frameon=False, loc="best")
+    axes.legend(fontsize=8, loc="best", facecolor="white", edgecolor="none", framealpha=0.8)
 
 
 def _dress(axes: Any, title: str, y: str) -> None:

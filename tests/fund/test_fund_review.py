@@ -239,3 +239,5 @@ def test_the_picture_shows_any_span(days: int) -> None:
     for colour in ((0, 114, 178), (213, 94, 0), (140, 140, 140)):
         assert np.abs(drawn - colour).sum(axis=1).min() < 40, "thin lines are blended with the ground"
     assert pixels(draw_review(review(valued(np.zeros(0)), [0], []))).shape[0] < pixels(picture).shape[0]
+    earned = day_of(days), {f"{name}.py": np.arange(days, dtype=np.float64) for name in range(9)}
+    assert pixels(draw_review(found, earned)).shape[0] > pixels(picture).shape[0]
