@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fund.forecasters import FORECASTERS
 from fund.market import Market, advance, gains_of
-from fund.market_events import Bought, Event
+from fund.market_events import Event
 from fund.payday import Due, Payout, Pot, due, emitted, pay
 from fund.replay import Course
 from fund.units import SECOND_US, WEI, plain
@@ -174,7 +174,7 @@ class Tokens:
             f"{amount / WEI:,.2f} {why}" for why, amount in sorted(self.unminted.items(), key=lambda pair: -pair[1])
         )
         return (
-            f"LTFT: {before:.6g} quote before the buyback, {after:.6g} after it, in {_slices(self.events)} slices; nobody else trades; "
+            f"LTFT: {before:.6g} quote before the buyback, {after:.6g} after it; nobody else trades; "
             f"left to spend {left / WEI:,.2f} quote, to pay {unpaid / WEI:,.2f} LTFT",
             f"emission of {len(self.heads):,} HEADs and the periods between: {self.emission / WEI:,.2f} LTFT, "
             f"{self.minted / WEI:,.2f} minted" + (f"; not minted: {kept}" if kept else ""),
@@ -210,10 +210,6 @@ class Tokens:
         for why, amount in _unminted(payout):
             self.unminted[why] = self.unminted.get(why, 0) + amount
         self.heads.append(Paid(period.start * SECOND_US, payout.rewards.earnings))
-
-
-def _slices(events: Sequence[Event]) -> int:
-    return sum(isinstance(one, Bought) for one in events)
 
 
 def _says(course: Course) -> bool:

@@ -176,7 +176,7 @@ def test_a_review_adds_up_and_is_plain_json() -> None:
         "costs of trading and holding 4.00 quote, 0.37% of the mean net asset value a year; turnover 0.3 times that a year",
         "of 8000 calls, one half is chance: no difference that this sample can show",
         "made: network beside the plain mean",
-        "buyback: 2.00 of 6.00 quote bought 4.00 LTFT at 0.5 each, 3.00 for rewards",
+        "buyback: 2.00 of 6.00 quote bought 4.00 LTFT at 0.5 each, 3.00 for rewards; slices: 1",
         "rewards: 6.00 LTFT to 2 accounts",
     ):
         assert part in text
