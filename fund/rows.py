@@ -59,7 +59,8 @@ class Rows:
     @property
     def times(self) -> Ints:
         """Return the opens of the bars that can be asked, (t,) int64, ascending."""
-        return np.unique(self.panel.time)
+        time = self.panel.time  # sorted
+        return time[np.append(True, time[1:] != time[:-1])]
 
     def at(self, time: int) -> slice:
         """Return the rows of a bar, by its open; empty if it cannot be asked."""
