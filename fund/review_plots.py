@@ -66,7 +66,9 @@ def _compare(axes: Any, comparison: Comparison) -> None:
             _draw(axes, when, saved, rival.name, f"against {rival.label}: {said}")
     axes.axhline(0, color="#000000", linewidth=0.8)
     if axes.get_legend_handles_labels()[0]:
-        _legend(axes)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.45 * (high - low))  # long labels stand above the lines
+        _legend(axes, "upper left")
     else:
         axes.text(0.5, 0.6, "nothing to compare yet", transform=axes.transAxes, ha="center", color="#555555")
 
@@ -97,8 +99,8 @@ def _label(line: Performance) -> str:
     return f"{line.name}: {line.total:+.1%}, largest fall {line.drawdown:.1%}"
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(fontsize=8, loc="best", facecolor="white", edgecolor="none", framealpha=0.8)
+def _legend(axes: Any, place: str = "best") -> None:
+    axes.legend(fontsize=8, loc=place, facecolor="white", edgecolor="none", framealpha=0.8)
 
 
 def _dress(axes: Any, title: str, y: str) -> None:
