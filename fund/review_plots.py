@@ -67,7 +67,7 @@ def _compare(axes: Any, comparison: Comparison) -> None:
     axes.axhline(0, color="#000000", linewidth=0.8)
     if axes.get_legend_handles_labels()[0]:
         low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.45 * (high - low))  # long labels stand above the lines
+        axes.set_ylim(low, high + 0.6 * (high - low))  # long labels stand above the lines
         _legend(axes, "upper left")
     else:
         axes.text(0.5, 0.6, "nothing to compare yet", transform=axes.transAxes, ha="center", color="#555555")
