@@ -18,7 +18,7 @@ from fund.clock import Clock, LiveClock, ReplayClock
 from fund.courier import Courier, refuse_unfit
 from fund.feeds import Feeds
 from fund.forecasters import FORECASTERS
-from fund.maker import MAX_RETRY_S, Maker, bar_times
+from fund.maker import Maker, bar_times
 from fund.peers import Ask
 from fund.replica import Replica
 from fund.signing import FOLDER, Signing
@@ -43,6 +43,8 @@ from validator.sandbox.proven import proven_sandbox
 #: Of a peer's answer: a page of 64 HEADs.
 MAX_ANSWER_BYTES = 16 << 20
 ASK_S = 5.0
+#: Between looks whether the fund answers yet, seconds.
+MAX_WAIT_S = 8.0
 END = 2**53
 
 
@@ -175,7 +177,7 @@ def _about(peer: Ask, log: logging.Logger) -> dict[str, Any]:
         except ClusterError as error:
             log.warning("waiting for the fund", extra={"error": str(error), "retry_s": pause})
             time.sleep(pause)
-            pause = min(2 * pause, MAX_RETRY_S)
+            pause = min(2 * pause, MAX_WAIT_S)
         else:
             return found
 

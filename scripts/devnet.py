@@ -76,17 +76,21 @@ class Place:
 
     @property
     def ledger(self) -> Path:
+        """The ledger of all."""
         return self.folder / "ledger.sqlite"
 
     @property
     def clock(self) -> Path:
+        """The file that tells the network's time."""
         return self.folder / "clock"
 
     @property
     def store(self) -> Path:
+        """The fund."""
         return self.home("fund") / "state" / "fund.sqlite"
 
     def home(self, name: str) -> Path:
+        """Return the home of somebody."""
         return self.folder / name
 
     def address(self, name: str, *, health: bool = False) -> str:
@@ -273,6 +277,7 @@ def interrupted(crew: Crew) -> Iterator[None]:
 
 
 def say(text: str) -> None:
+    """Say something to people."""
     click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}", err=True)
 
 
@@ -280,20 +285,17 @@ def say(text: str) -> None:
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where all is kept; default: the home."
 )
-@click.option(
-    "--port",
-    type=click.IntRange(1_024, 65_000),
-    default=8610,
-    show_default=True,
-    help="Of the page; the next ones are taken too.",
-)
+@click.option("--port", type=click.IntRange(1_024, 65_000), default=8610, show_default=True, help="Of the page.")
 @click.option(
     "--pace", type=click.FloatRange(0, 60), default=0.5, show_default=True, help="Seconds a trading day takes."
 )
 @click.option("--seconds", type=click.IntRange(1), help="Stop after this long; default: Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
 def main(folder: Path | None, port: int, pace: float, seconds: int | None, as_json: bool) -> None:
-    """Run two miners, three validators, a fund and its page on this machine until Ctrl-C; a second start goes on."""
+    """Run two miners, three validators, a fund and its page on this machine until Ctrl-C; a second start goes on.
+
+    The page's port is taken, and the seven after it.
+    """
     place = Place((folder or find_home().state / "devnet").absolute(), port)
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
