@@ -42,11 +42,11 @@ from protocol.ledger.sqlite import SqliteLedger
 from protocol.topics import load_topic
 
 MINERS, VALIDATORS = ("miner-1", "miner-2"), ("validator-1", "validator-2", "validator-3")
-BEGIN = datetime(2000, 1, 3, tzinfo=UTC)
-#: What the miners mine, one after the other; `screen` 1: also luck may pass, once or twice.
-TOPICS = {"devnet-5d": 5, "devnet-1d": 1}
+BEGIN = datetime(2002, 1, 2, tzinfo=UTC)
+#: Trading days ahead, by topic; `screen` 1: they are open to whatever is valid and original.
+TOPICS = {"devnet-1d": 1, "devnet-5d": 5}
 TOPIC = """name = "{name}"
-title = "20 large US names, {horizon} trading days ahead; a lenient topic for demonstrations"
+title = "20 large US names, {horizon} trading days ahead; an open topic for demonstrations"
 type = "close-1d"
 broker = "skfolio"
 horizon = {horizon}
@@ -61,7 +61,11 @@ PARAMS = Params(
     max_age_s=1_500 * DAY_S,
     crown_log_e=0,
 )
-ROUNDS = ("linear-light", "trees", "ridge", "linear")
+#: What each miner mines, one after the other, and in which space.
+ROUNDS = {
+    "miner-1": (("devnet-5d", "linear-light"), ("devnet-1d", "ridge"), ("devnet-5d", "linear")),
+    "miner-2": (("devnet-1d", "linear-light"), ("devnet-5d", "trees"), ("devnet-1d", "linear")),
+}
 SEARCH = ("--evaluations", "24", "--population", "8", "--time-budget", "40s", "--workers", "1")
 LOGS = 5_000_000  # bytes of a log that are kept from an earlier start
 PR_SET_PDEATHSIG = 1
@@ -203,10 +207,7 @@ class Crew:
 
 def mine(crew: Crew, place: Place, name: str) -> None:
     """Let a miner go through its rounds: search on what is known, submit the winner, and claim what was earned."""
-    offset = MINERS.index(name)
-    plan = [(topic, space) for space in ROUNDS for topic in TOPICS]
-    plan = [(topic, space) for n, (topic, space) in enumerate(plan) if (n // len(TOPICS)) % len(MINERS) == offset]
-    for number, (topic, space) in enumerate(plan, 1):
+    for number, (topic, space) in enumerate(ROUNDS[name], 1):
         folder = place.home(name) / "runs" / f"{number}-{topic}-{space}"
         done = folder / "submitted"
         if crew.stopping.is_set() or done.exists():
@@ -215,8 +216,8 @@ def mine(crew: Crew, place: Place, name: str) -> None:
             search = ["resume", str(folder), "--submit"]
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            known = f"sample?until={read_time(place.clock)}"
-            options = ("--topic", topic, "--space", space, "--seed", str(offset + 1), "--data", known)
+            data = f"sample?until={read_time(place.clock)}"
+            options = ("--topic", topic, "--space", space, "--seed", str(number), "--data", data)
             search = [*options, *SEARCH, "--out", str(folder), "--submit"]
         say(f"{name} mines {topic} in {space}")
         if crew.run(name, name, "miner.cli", *search) == 0:
