@@ -16,7 +16,7 @@ What a step does not hold is shown as unknown.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from threading import RLock
 from typing import Any, get_args
@@ -150,9 +150,10 @@ class FundView:
     def _past(self, number: int) -> tuple[PastHead, ...]:
         history = self._history
         found = []
-        for one in range(
-            max(history.periods[0], number - DAY + 1), number + 1
-        ):  # a ledger is cheap to read upwards only
+        numbers: Sequence[int] = range(max(history.periods[0], number - DAY + 1), number + 1)
+        if self._reader.config.get("simulated"):  # its HEADs stand for days on purpose: the periods between say nothing
+            numbers = history.periods[: history.steps(number)][-DAY:]
+        for one in numbers:  # a ledger is cheap to read upwards only
             steps = history.steps(one)
             if history.periods[steps - 1] != one:
                 found.append(PastHead(one, "carried" if history.stood(one) else "missed"))
