@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.alerts import GRACE_S, LATE_SIGNATURES, all_alerts
+from dashboard.alerts import GRACE_S, LATE_SIGNATURES, all_alerts, due
 from dashboard.sample import SampleView, State
 from dashboard.view import Alert, Snapshot
 from protocol.head.schedule import PERIOD_S
