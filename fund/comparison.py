@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -291,8 +292,10 @@ class Comparison:
         }
 
 
-def compare(history: LossHistory) -> Comparison:
+def compare(history: LossHistory, names: Mapping[str, str] = MappingProxyType({})) -> Comparison:
     """Return the network beside the plain mean, the leader, and the best model in hindsight.
+
+    `names` says what to call a model; without one it is called by the first digits of its block.
 
     The last is the one with the lowest mean differential against the network, among those that spoke at half of the network's
     bars or more: over a short life luck is best. Its p is multiplied by their number if it is ahead.
@@ -317,7 +320,8 @@ def compare(history: LossHistory) -> Comparison:
     if lasting.size:
         ahead = [float((network - history.models[i])[common[i]].mean()) for i in lasting]
         best = int(lasting[int(np.argmax(ahead))])
-        label = f"{history.names[best][:12]}, the best model in hindsight"
+        name = history.names[best]
+        label = f"{names.get(name, name[:12])}, the best model in hindsight"
         rivals.append(rival("hindsight", label, history.models[best], lasting.size))
     else:
         nobody = np.full(network.size, math.nan)

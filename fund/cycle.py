@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fund.desk import Desk, Feed, Trading
 from fund.market import Market, advance, gains_of, redeem_all
 from fund.market_events import Event
-from fund.payday import division, dump, load, payees_of, pot_of, taken_of
+from fund.payday import Due, dump, load, pay, payees_of, pot_of, taken_of
+from fund.payday import due as due_of
 from fund.speaking import Source, Speakers
 from fund.step import Step
 from fund.store_reader import Reader
@@ -38,7 +39,6 @@ from protocol.errors import DataError, RefusedError
 from protocol.head.claims import Claims
 from protocol.head.head import Head, HeadTopic
 from protocol.head.prediction import Prediction
-from protocol.head.rewards import AlloraTopic, distribute
 from protocol.head.schedule import Period, Turn
 from protocol.head.standing import standing
 from protocol.head.wire import whole
@@ -160,11 +160,8 @@ def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, 
     taken = taken_of(before.memory.get(DEPOSITS, b"0"))
     pot = pot_of(read, period, due.carried, taken)
     divisions = _divisions(desks, policy, before.memory)
-    spoke = {one.topic for one in said}
-    paying = [one for name, (one, new) in divisions.items() if new or name in spoke]
-    rewards = distribute(pot.total, paying, payees_of(read, topics, policy.forecasters))
-    paid = sum(one.amount for one in rewards.earnings)
-    claims = before.claims.after(rewards.earnings)
+    payout = pay(pot, divisions, {one.topic for one in said}, payees_of(read, topics, policy.forecasters))
+    claims = before.claims.after(payout.rewards.earnings)
     market, events = _market(before, period, due.carried, desks, policy)
     if market is not None and before.market is not None:
         market, payments = redeem_all(market, read.redeemed, _plain(before.memory, REDEEMED), read.supply.total)
@@ -181,19 +178,19 @@ def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, 
     )
     head.check_follows(before.head, fund.ledger)
     fresh = {name: content for desk in desks for name, content in desk.memory().items()}
-    fresh |= {f"division:{name}": dump(one) for name, (one, new) in divisions.items() if new}
-    fresh[DEPOSITS] = b"%d" % (taken + pot.taken(paid))
+    fresh |= {f"division:{name}": dump(one.division) for name, one in divisions.items() if one.new}
+    fresh[DEPOSITS] = b"%d" % (taken + payout.taken)
     if market is not None:
         fresh[REDEEMED] = canonical(dict(read.redeemed)).encode()
     documents = _documents(desks, topics, read)
-    kept = [{"amount": one.amount, "topic": one.topic, "why": one.why} for one in rewards.kept]
-    documents["kept"] = {"emission": pot.emission, "buyback": pot.deposits, "paid": paid, "kept": kept}
+    kept = [{"amount": one.amount, "topic": one.topic, "why": one.why} for one in payout.rewards.kept]
+    documents["kept"] = {"emission": pot.emission, "buyback": pot.deposits, "paid": payout.paid, "kept": kept}
     return Step(
         head=head,
         claims=claims,
         carried=len(due.carried),
         predictions=tuple(said),
-        earnings=rewards.earnings,
+        earnings=payout.rewards.earnings,
         journal={desk.feed.topic.name: tuple(desk.records) for desk in desks if desk.records},
         memory={name: content for name, content in fresh.items() if before.memory.get(name) != content},
         market=market,
@@ -223,20 +220,15 @@ def _checked(before: Before, fund: Reader, ledger: State, due: Turn, data: Data)
     return due.period
 
 
-def _divisions(
-    desks: Sequence[Desk], policy: Policy, memory: Mapping[str, bytes]
-) -> dict[str, tuple[AlloraTopic, bool]]:
-    """Return by whose work each topic's rewards are divided, and whether that is new; topics never settled are left out."""
+def _divisions(desks: Sequence[Desk], policy: Policy, memory: Mapping[str, bytes]) -> dict[str, Due]:
+    """Return by whose work each topic's rewards are divided; topics never settled are left out."""
     found = {}
     for desk in desks:
         name = desk.feed.topic.name
-        weight = policy.weights.get(name, 1.0)
-        new = division(name, weight, desk.settlements)
         old = memory.get(f"division:{name}")
-        if new is not None:
-            found[name] = new, True
-        elif old is not None:
-            found[name] = replace(load(old), weight=weight), False
+        one = due_of(name, policy.weights.get(name, 1.0), desk.settlements, None if old is None else load(old))
+        if one is not None:
+            found[name] = one
     return found
 
 

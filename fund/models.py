@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,14 @@ class Model:
         return Contender(self.block_hash, self.text, self.seed)
 
 
+class Ahead(NamedTuple):
+    """What a model says in a period: its number, its first row in the panel, and an answer for each row from there."""
+
+    period: int
+    first: int
+    answers: Floats
+
+
 @dataclass(slots=True)
 class Questions:
     """Asks models about the rows of one version of a dataset.
@@ -81,6 +90,7 @@ class Questions:
     replays: Replays
     refit_us: int = DAY_US
     _broken: set[tuple[str, int]] = field(default_factory=set)  # models that fail somewhere in a period asked ahead
+    _ahead: dict[Contender, Ahead] = field(default_factory=dict)  # of each the last period asked ahead
 
     def __post_init__(self) -> None:
         if self.refit_us < self.rows.panel.interval:
@@ -158,11 +168,20 @@ class Questions:
         where = self.rows.at(time)
         period = contender.name, time // self.refit_us
         if ahead and period not in self._broken:
-            question = self.question(time, ahead=True)
             try:
-                said = self.replays.forecast(contender, question)
+                said = self._period(contender, time)
             except ReplayFailedError:
                 self._broken.add(period)
             else:
-                return said[where.start - question.test[0] : where.stop - question.test[0]]
+                return said.answers[where.start - said.first : where.stop - said.first]
         return self.replays.forecast(contender, self.question(time))[where.start - where.stop :]
+
+    def _period(self, contender: Contender, time: int) -> Ahead:
+        """Return the answers of the whole period of a bar; they are looked up once, not at each of its bars."""
+        number = time // self.refit_us
+        said = self._ahead.get(contender)
+        if said is None or said.period != number:
+            question = self.question(time, ahead=True)
+            said = Ahead(number, question.test[0], self.replays.forecast(contender, question))
+            self._ahead[contender] = said
+        return said

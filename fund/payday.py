@@ -8,13 +8,16 @@ HEAD made like this can always be paid for, however late it is stamped.
 **The division** of a topic's part is that of the bars settled since the last HEAD, fractions of several added up. A HEAD
 between bars repeats what was said, and so it pays again by the fractions of the last settlement. A topic that has nothing
 settled and says nothing is paid nothing.
+
+The live cycle (:mod:`fund.cycle`) and a replay (:mod:`fund.replay_token`) pay by the same functions.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +26,7 @@ from fund.topic_state import Settlement
 from protocol.consensus.allora.classes import Entropies
 from protocol.errors import DataError, RefusedError
 from protocol.head.head import HeadTopic
-from protocol.head.rewards import AlloraTopic, Payees
+from protocol.head.rewards import AlloraTopic, Payees, Rewards, distribute
 from protocol.head.schedule import Period
 from protocol.ledger.kinds import is_address
 from protocol.ledger.state import State
@@ -47,6 +50,41 @@ class Pot:
         return min(paid, self.deposits)
 
 
+class Due(NamedTuple):
+    """By whose work a topic's part is divided, and whether something was settled for it since the last HEAD."""
+
+    division: AlloraTopic
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What became of a pot: `paid` = `minted` + `taken`, emission = `minted` + `unminted`."""
+
+    pot: Pot
+    rewards: Rewards
+
+    @property
+    def paid(self) -> int:
+        """Wei that accounts earned."""
+        return sum(one.amount for one in self.rewards.earnings)
+
+    @property
+    def taken(self) -> int:
+        """Wei of deposits among them."""
+        return self.pot.taken(self.paid)
+
+    @property
+    def minted(self) -> int:
+        """Wei of emission among them."""
+        return self.paid - self.taken
+
+    @property
+    def unminted(self) -> int:
+        """Wei of emission that nobody can be paid."""
+        return self.pot.emission - self.minted
+
+
 def pot_of(ledger: State, period: Period, carried: range, taken: int) -> Pot:
     """Return what the HEAD of a period may pay out.
 
@@ -66,12 +104,22 @@ def pot_of(ledger: State, period: Period, carried: range, taken: int) -> Pot:
         The period is before the ledger's genesis.
     """
     genesis, params = Period.at(ledger.genesis.time).number, ledger.params
+    schedule = Schedule(params.emission_first, params.emission_era, params.emission_cap)
+    return Pot(emitted(schedule, genesis, period, carried), max(0, deposited(ledger) - taken))
+
+
+def emitted(schedule: Schedule, genesis: int, period: Period, carried: range) -> int:
+    """Return the emission of a period and of those carried before it, wei; `genesis` is the number of the first ever.
+
+    Raises
+    ------
+    RefusedError
+        A period is before the genesis.
+    """
     first = carried.start if carried else period.number
     if first < genesis:
         raise RefusedError(f"period {first} is before {genesis} of the ledger's genesis; there is no HEAD of it")
-    schedule = Schedule(params.emission_first, params.emission_era, params.emission_cap)
-    emission = schedule.of(first - genesis, period.number - genesis + 1)
-    return Pot(emission, max(0, deposited(ledger) - taken))
+    return schedule.of(first - genesis, period.number - genesis + 1)
 
 
 def deposited(ledger: State) -> int:
@@ -106,6 +154,20 @@ def division(topic: str, weight: float, settlements: Iterable[Settlement]) -> Al
         ),
         outcomes[-1][1].chi,
     )  # fmt: skip
+
+
+def due(topic: str, weight: float, settlements: Iterable[Settlement], before: AlloraTopic | None) -> Due | None:
+    """Return by whose work a topic's part is divided: that of new settlements, else as `before`; None if none ever was."""
+    new = division(topic, weight, settlements)
+    if new is not None:
+        return Due(new, True)
+    return None if before is None else Due(replace(before, weight=weight), False)
+
+
+def pay(pot: Pot, topics: Mapping[str, Due], spoke: Container[str], payees: Payees) -> Payout:
+    """Divide a pot between the topics that settled something or still say something (those in `spoke`)."""
+    paying = [one.division for name, one in topics.items() if one.new or name in spoke]
+    return Payout(pot, distribute(pot.total, paying, payees))
 
 
 def payees_of(ledger: State, topics: Sequence[HeadTopic], forecasters: Mapping[str, str]) -> Payees:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from protocol.errors import ConfigError, RefusedError, UsageError
 
+if TYPE_CHECKING:
+    from validator.record import Known
+
 MODULE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DAY = click.DateTime(["%Y-%m-%d"])
 DAY_US = 86_400_000_000
+#: Whole units of either side of the pool, as in a charter.
+MAX_RESERVE = 10**15
 
 
 @click.command()
@@ -31,6 +36,13 @@ DAY_US = 86_400_000_000
 @click.option("--refit", type=click.IntRange(1, 366), default=30, show_default=True, help="Days between fits.")
 @click.option("--hold", type=click.IntRange(1), help="Bars between decisions; default: the topic's horizon.")
 @click.option("--money", type=click.IntRange(1), default=1_000_000, show_default=True, help="What the owners put in.")
+@click.option(
+    "--pool",
+    metavar="LTFT,QUOTE",
+    default="1000000,1000000",
+    show_default=True,
+    help="What the pool opens with in which gains buy LTFT; whole units.",
+)
 @click.option("--out", type=FOLDER, help="Folder for pictures, numbers and journal; default: in the home.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def replay(
@@ -42,6 +54,7 @@ def replay(
     refit: int,
     hold: int | None,
     money: int,
+    pool: str,
     out: Path | None,
     as_json: bool,
     **given: Any,
@@ -49,18 +62,21 @@ def replay(
     """Let the modules FILE infer together and the fund trade on it, bar by bar over the past.
 
     All modules speak from the first bar on, fitted on what was known then: mine them on earlier data, or the past is
-    known to whoever chose them. What comes out is told as it is.
+    known to whoever chose them; the report warns where the runs they lie in do not say so. The fund's gains buy LTFT, and
+    what is emitted and bought pays the modules. What comes out is told as it is.
     """
     from data.dataset import Dataset
     from data.panel import panel_key
     from data.panel_store import panels_folder
     from data.sample import dataset_uri
-    from fund.models import Questions
+    from fund.models import Model, Questions
+    from fund.origins import called, origin_of
     from fund.progress import progress
     from fund.quotes import Quotes
     from fund.replay import Setting
     from fund.replay import replay as played
     from fund.replay_report import leave
+    from fund.replay_token import Tokens
     from fund.rows import rows_of
     from fund.units import WEI
     from infra.home import find_home, make_folder
@@ -71,7 +87,11 @@ def replay(
 
     settings = load_settings(**given)
     topic = find_topic(settings.topic)
-    models = _models(modules)
+    reserves = _reserves(pool)
+    known = _known(modules)
+    models = [Model(one.block_hash, one.contender.text, one.contender.seed) for one in known]
+    found = zip(modules, called(modules), known, strict=True)
+    origins = {one.block_hash: origin_of(path, name, one.spec) for path, name, one in found}
     folder = make_folder((out or find_home().state / "replays" / topic.name).absolute())
     dataset = Dataset.open(dataset_uri(settings.data), root)
     rows = rows_of(dataset, topic, panels_folder())
@@ -86,20 +106,21 @@ def replay(
             Replays(sandbox, limits_of(settings), replays_folder()),
             refit_us=refit * DAY_US,
         )
+        tokens = Tokens.of(topic.name, {block: one.name for block, one in origins.items()}, reserves)
         for course in played(quotes, questions, lambda _: models, setting):
+            tokens.follow(course)
             day = datetime.fromtimestamp(course.book.time / 1e6, UTC).date()
             say(f"{day}: {course.book.per_share() / WEI:.4f} per share, {len(course.settlements)} bars settled")
-    text, numbers = leave(course, topic, setting, folder)
+    text, numbers = leave(course, tokens, origins, topic=topic, setting=setting, data=settings.data, folder=folder)
     click.echo(json.dumps(numbers, indent=1, allow_nan=False) if as_json else text)
 
 
-def _models(paths: tuple[Path, ...]) -> list[Any]:
-    """Return the modules as models; a module given twice is refused."""
-    from fund.models import Model
+def _known(paths: tuple[Path, ...]) -> list[Known]:
+    """Return the modules; one given twice is refused."""
     from validator.record import Known
     from validator.submitted import read_module
 
-    found: dict[str, Any] = {}
+    found: dict[str, Known] = {}
     for path in paths:
         try:
             known = Known(read_module(path))
@@ -107,8 +128,20 @@ def _models(paths: tuple[Path, ...]) -> list[Any]:
             raise RefusedError(f"{path}: {error}") from error
         if known.block_hash in found:
             raise UsageError(f"module {path} is given twice (block {known.block_hash[:12]}); name each once")
-        found[known.block_hash] = Model(known.block_hash, known.contender.text, known.contender.seed)
+        found[known.block_hash] = known
     return list(found.values())
+
+
+def _reserves(text: str) -> tuple[int, int]:
+    """Return wei of LTFT and of quote."""
+    from fund.units import WEI
+
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) <= MAX_RESERVE for part in parts):
+        raise UsageError(
+            f"--pool {text!r:.60} is not LTFT,QUOTE, two whole numbers up to 10**15; write 1000000,1000000"
+        )
+    return int(parts[0]) * WEI, int(parts[1]) * WEI
 
 
 def _span(last: int, start: datetime | None, end: datetime | None) -> tuple[int, int]:

@@ -199,7 +199,7 @@ class Review:
         price = f" at {bought.price:.6g} each" if bought.bought else ""
         lines += [
             f"buyback: {_coins(bought.spent)} of {_coins(bought.buyback)} quote bought {_coins(bought.bought)} LTFT{price}, "
-            f"{_coins(bought.rewarded)} for rewards",
+            f"{_coins(bought.rewarded)} for rewards; slices: {bought.slices}",
             f"rewards: {_coins(paid)} LTFT to {len(self.earned)} accounts",
         ]
         return tuple(lines)

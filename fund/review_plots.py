@@ -1,11 +1,13 @@
-"""A review as a picture: value per share, drawdown, and per topic the loss that the network saved against each rival."""
+"""A review as a picture: value per share, drawdown, per topic the loss that the network saved against each rival, earnings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fund.comparison import Comparison
 from fund.diebold_mariano import shown_p
@@ -21,14 +23,19 @@ _LINES = {
     "leader": ("#d55e00", "--", 1.6),
     "hindsight": ("#8c8c8c", "-.", 1.6),
 }
+#: The rest of the palette, for lines that have no part of their own; after them all are grey.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_STYLES = ("-", "--", "-.", ":")
 _WIDTH, _DPI = 9.0, 110
+#: What accounts had earned at each time, microseconds since 1970 UTC: (T,), and per name (T,) LTFT.
+Earnings = tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]
 
 
-def draw_review(review: Review) -> bytes:
-    """Return the review as PNG; the same review gives the same bytes."""
+def draw_review(review: Review, earnings: Earnings | None = None) -> bytes:
+    """Return the review as PNG, with what accounts earned if that is given; the same review gives the same bytes."""
     from matplotlib.figure import Figure
 
-    panels = 2 + len(review.comparisons)
+    panels = 2 + len(review.comparisons) + (earnings is not None)
     figure = Figure(figsize=(_WIDTH, 3.2 + 2.2 * (panels - 1)), dpi=_DPI, layout="constrained")
     heights = [1.5] + [1.0] * (panels - 1)
     axes = figure.subplots(panels, 1, gridspec_kw={"height_ratios": heights})
@@ -40,8 +47,10 @@ def draw_review(review: Review) -> bytes:
         _draw(axes[0], when, line.value, line.name, _label(line))
         _draw(axes[1], when, line.value / np.maximum.accumulate(line.value) - 1, line.name, "")
     _legend(axes[0])
-    for at, comparison in zip(axes[2:], review.comparisons, strict=True):
+    for at, comparison in zip(axes[2:], review.comparisons, strict=False):
         _compare(at, comparison)
+    if earnings is not None:
+        _earn(axes[-1], *earnings)
     content = BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
@@ -57,9 +66,27 @@ def _compare(axes: Any, comparison: Comparison) -> None:
             _draw(axes, when, saved, rival.name, f"against {rival.label}: {said}")
     axes.axhline(0, color="#000000", linewidth=0.8)
     if axes.get_legend_handles_labels()[0]:
-        _legend(axes)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.45 * (high - low))  # long labels stand above the lines
+        _legend(axes, "upper left")
     else:
         axes.text(0.5, 0.6, "nothing to compare yet", transform=axes.transAxes, ha="center", color="#555555")
+
+
+def _earn(axes: Any, time: NDArray[np.int64], earned: Mapping[str, NDArray[np.float64]]) -> None:
+    _dress(axes, "LTFT earned, summed; shares at the end", "million LTFT")
+    total = sum(float(one[-1]) for one in earned.values() if one.size)
+    for at, (name, one) in enumerate(earned.items()):
+        share = float(one[-1]) / total if total else 0.0
+        axes.plot(
+            time.astype("datetime64[us]"),
+            one / 1e6,
+            color=_COLOURS[at % len(_COLOURS)],
+            linestyle=_STYLES[at // len(_COLOURS) % len(_STYLES)],
+            linewidth=1.4,
+            label=f"{name}: {share:.1%}",
+        )
+    _legend(axes)
 
 
 def _draw(axes: Any, when: Any, values: Any, name: str, label: str) -> None:
@@ -72,8 +99,8 @@ def _label(line: Performance) -> str:
     return f"{line.name}: {line.total:+.1%}, largest fall {line.drawdown:.1%}"
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(fontsize=8, frameon=False, loc="best")
+def _legend(axes: Any, place: str = "best") -> None:
+    axes.legend(fontsize=8, loc=place, facecolor="white", edgecolor="none", framealpha=0.8)
 
 
 def _dress(axes: Any, title: str, y: str) -> None:

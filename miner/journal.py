@@ -185,6 +185,11 @@ class Journal:
             rows = self._db.execute("SELECT k, outcome FROM outcomes ORDER BY k")
             return {int(k): Outcome.from_dict(json.loads(text)) for k, text in rows}
 
+    def tried(self, text: str) -> bool:
+        """Return whether a pipeline, as canonical text, is among the candidates."""
+        with _explained(self.path, "read", "start a new run"):
+            return self._db.execute("SELECT 1 FROM candidates WHERE text = ?", (text,)).fetchone() is not None
+
     def summary(self) -> dict[str, Any]:
         """Return what a list of runs shows."""
         with _explained(self.path, "read", "start a new run"):

@@ -45,6 +45,12 @@ def test_a_replay_leaves_a_review_a_picture_and_a_journal_that_is_true(place: Pa
     assert told["audit"]["differences"] == 0
     assert told["comparisons"][0]["network_loss"] < 0
     assert sum(told["last_weights"].values()) == pytest.approx(1)
+    assert [one["name"] for one in told["modules"][:2]] == ["ridge1.py", "ridge5000.py"]
+    assert sum(one["amount"] for one in told["token"]["earned"]) == sum(one["amount"] for one in told["earned"]) > 0
+    assert [line.partition(";")[0] for line in told["warnings"]] == [
+        f"{name}: until when its search saw data is not known: no journal.sqlite lies beside it"
+        for name in ("ridge1.py", "ridge5000.py")
+    ]
     for file in told["files"].values():
         assert Path(file).stat().st_size
     assert json.loads((place / "out" / "review.json").read_text(encoding="utf-8")) == told
@@ -60,6 +66,8 @@ def test_a_replay_leaves_a_review_a_picture_and_a_journal_that_is_true(place: Pa
         (("ridge1.py", "--from", "2031-01-01"), 3, "choose other days"),
         (("ridge1.py", "--from", "soon"), 2, "soon"),
         (("ridge1.py", "--hold", "0"), 2, "hold"),
+        (("ridge1.py", "--pool", "1000000"), 2, "write 1000000,1000000"),
+        (("ridge1.py", "--pool", "0,1.5"), 2, "write 1000000,1000000"),
         (("ridge1.py", "--root", "ab" * 32), 3, "ab" * 8),
     ],
 )

@@ -176,7 +176,7 @@ def test_a_review_adds_up_and_is_plain_json() -> None:
         "costs of trading and holding 4.00 quote, 0.37% of the mean net asset value a year; turnover 0.3 times that a year",
         "of 8000 calls, one half is chance: no difference that this sample can show",
         "made: network beside the plain mean",
-        "buyback: 2.00 of 6.00 quote bought 4.00 LTFT at 0.5 each, 3.00 for rewards",
+        "buyback: 2.00 of 6.00 quote bought 4.00 LTFT at 0.5 each, 3.00 for rewards; slices: 1",
         "rewards: 6.00 LTFT to 2 accounts",
     ):
         assert part in text
@@ -239,3 +239,5 @@ def test_the_picture_shows_any_span(days: int) -> None:
     for colour in ((0, 114, 178), (213, 94, 0), (140, 140, 140)):
         assert np.abs(drawn - colour).sum(axis=1).min() < 40, "thin lines are blended with the ground"
     assert pixels(draw_review(review(valued(np.zeros(0)), [0], []))).shape[0] < pixels(picture).shape[0]
+    earned = day_of(days), {f"{name}.py": np.arange(days, dtype=np.float64) for name in range(9)}
+    assert pixels(draw_review(found, earned)).shape[0] > pixels(picture).shape[0]
