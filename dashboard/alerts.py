@@ -7,6 +7,7 @@ from dashboard.words import moment, percent, short
 from protocol.head.schedule import PERIOD_S
 
 GRACE_S = 60  # fitting, asking and signing take a while
+LATE_SIGNATURES = 3  # HEADs in a row that may be pending however young: the clock of a simulation stands meanwhile
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -25,7 +26,7 @@ def all_alerts(snapshot: Snapshot, now: float, *, live: bool) -> tuple[Alert, ..
     live : bool
         Whether the newest HEAD is looked at; the past is not stale, it is past.
     """
-    found = [*snapshot.alerts, *_of_time(snapshot, now, live=live), *_of_head(snapshot)]
+    found = [*snapshot.alerts, *_of_time(snapshot, now, live=live), *_of_head(snapshot, now)]
     return tuple(sorted(found, key=lambda one: _RANK[one.level]))
 
 
@@ -49,12 +50,12 @@ def _of_time(snapshot: Snapshot, now: float, *, live: bool) -> list[Alert]:
     return [Alert("critical", "The HEAD is stale", text)]
 
 
-def _of_head(snapshot: Snapshot) -> list[Alert]:
+def _of_head(snapshot: Snapshot, now: float) -> list[Alert]:
     head = snapshot.head
     if head is None:
         return []
     found = []
-    if head.state == "pending":
+    if head.state == "pending" and (now - head.made_at >= GRACE_S or _unsigned(snapshot) > LATE_SIGNATURES):
         part = head.stake_signed / head.stake_total if head.stake_total else 0.0
         missing = ", ".join(map(short, head.unsigned[:4])) + (" and others" if len(head.unsigned) > 4 else "")
         text = (
@@ -77,3 +78,9 @@ def _of_head(snapshot: Snapshot) -> list[Alert]:
             Alert("info", f"{len(absent)} model{'s' * (len(absent) > 1)} absent", f"{names}{rest}.", head.made_at)
         )
     return found
+
+
+def _unsigned(snapshot: Snapshot) -> int:
+    """Return how many of the newest HEADs in a row wait for their quorum."""
+    made = [one.state for one in snapshot.past if one.block]
+    return next((n for n, state in enumerate(made) if state != "pending"), len(made))

@@ -16,7 +16,7 @@ What a step does not hold is shown as unknown.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from threading import RLock
 from typing import Any, get_args
@@ -59,6 +59,8 @@ from protocol.typed_data import Domain
 DAY = 144
 #: The newest periods whose late signatures the page waits for.
 AWAITED = 6
+#: HEADs that may wait for their stamp, which follows within seconds where all is well.
+LATE_STAMPS = 2
 MICRO = 1_000_000  # of evidence
 
 
@@ -69,14 +71,14 @@ class FundView:
     ----------
     reader : Reader
     ledger : callable
-        Returns the ledger's state at a height: :meth:`protocol.ledger.ledger.Ledger.state`. Everything is shown as of the
-        height that the HEAD had read, except signatures, which count whenever they come.
+        Returns the ledger's state at a height, None the newest: :meth:`protocol.ledger.ledger.Ledger.state`. Everything is
+        shown as of the height that the HEAD had read, except signatures and stamps, which count whenever they come.
     clock : callable, optional
         The network's clock; by default the one on the wall.
     """
 
     def __init__(
-        self, reader: Reader, ledger: Callable[[int], State], clock: Callable[[], Clock] | None = None
+        self, reader: Reader, ledger: Callable[[int | None], State], clock: Callable[[], Clock] | None = None
     ) -> None:
         self._reader, self._ledger, self._clock = reader, ledger, clock or (lambda: Clock(time.time()))
         self._lock = RLock()
@@ -91,14 +93,14 @@ class FundView:
         return self._clock()
 
     def version(self) -> str:
-        """Return newest period, digest and number of its signatures, and of those just before."""
+        """Return newest period, digest and number of its signatures, and of those just before; and what is stamped."""
         with self._reader.unchanging():
             newest = self._reader.latest()
             if newest is None:
                 return "none"
             recent = self._reader.entries(newest.period - AWAITED + 1)
             signed = sum(len(self._reader.signatures(one.period)) for one in recent)
-        return f"{newest.period}-{newest.digest[:12]}-{signed}"
+        return f"{newest.period}-{newest.digest[:12]}-{signed}-{self._stamped()}"
 
     def snapshot(self, number: int | None = None) -> Snapshot:
         """Return the network at the end of a period."""
@@ -142,15 +144,16 @@ class FundView:
             predictions=tuple(_prediction(one) for one in said),
             models=self._models(head, said, state, number),
             rewards=self._rewards(period) if quorum.reached else None,
-            alerts=(*_accused(quorum), *self._reported(period), *alerts(books)),
+            alerts=(*_accused(quorum), *self._unstamped(number), *self._reported(period), *alerts(books)),
         )
 
     def _past(self, number: int) -> tuple[PastHead, ...]:
         history = self._history
         found = []
-        for one in range(
-            max(history.periods[0], number - DAY + 1), number + 1
-        ):  # a ledger is cheap to read upwards only
+        numbers: Sequence[int] = range(max(history.periods[0], number - DAY + 1), number + 1)
+        if self._reader.config.get("simulated"):  # its HEADs stand for days on purpose: the periods between say nothing
+            numbers = history.periods[: history.steps(number)][-DAY:]
+        for one in numbers:  # a ledger is cheap to read upwards only
             steps = history.steps(one)
             if history.periods[steps - 1] != one:
                 found.append(PastHead(one, "carried" if history.stood(one) else "missed"))
@@ -284,6 +287,24 @@ class FundView:
             text = f"The portfolio was held back by {', '.join(limits)}; what was not bought stays in cash."
             found.append(Alert("warning", "Limit hit", text, period * PERIOD_S))
         return found
+
+    def _stamped(self) -> int:
+        """Return the period of the newest stamp, -1 without one."""
+        stamp = self._ledger(None).stamp
+        return stamp.period if stamp else -1
+
+    def _unstamped(self, number: int) -> list[Alert]:
+        """Return whether HEADs with a quorum do not get onto the ledger; of the newest HEAD only, the past is past."""
+        if number != self._history.periods[-1]:
+            return []
+        waiting = [one.period for one in self._reader.entries(self._stamped() + 1)]
+        if len(waiting) <= LATE_STAMPS or not self._quorum(waiting[0], self._reader.signatures(waiting[0])).reached:
+            return []
+        text = (
+            f"{len(waiting)} HEADs are not on the ledger, though the first of them has its quorum: nobody can claim what they "
+            "pay. See whether the ledger can be written, and look at the log of the fund."
+        )
+        return [Alert("critical", "Stamps are late", text, waiting[0] * PERIOD_S)]
 
     def _document(self, name: str, period: int) -> Any:
         found = self._reader.documents(name, period, period)

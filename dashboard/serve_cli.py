@@ -16,32 +16,44 @@ SLICE_S = 0.2
 
 
 @click.command()
-@click.option("--store", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The fund; only read.")
+@click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="The fund; default: that of the home. Only read."
+)
 @click.option("--ledger", "place", metavar="FILE|local", help="Ledger its HEADs are stamped on; default: the setting.")
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8610, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Host name that a proxy passes on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def serve(store: Path, place: str | None, port: int, names: tuple[str, ...], as_json: bool) -> None:
+def serve(store: Path | None, place: str | None, port: int, names: tuple[str, ...], as_json: bool) -> None:
     """Show the operator's page of a fund on 127.0.0.1 until Ctrl-C. Nothing is written."""
     try:
         from dashboard.server import PageServer
     except ModuleNotFoundError as error:
         raise ConfigError(f"the page needs {error.name}: pip install 'longtail[dash]'") from error
     from dashboard.fund_view import FundView
+    from dashboard.view import Clock
     from fund.store_reader import Reader
+    from infra.clock import clock_file, network_time
+    from infra.home import find_home
     from infra.network import find_network
     from infra.settings import load_settings
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as opened:
-        ledger = find_network(load_settings(ledger=place))
+        settings = load_settings(ledger=place)
+        now, rate = (
+            network_time(settings),
+            0.0 if clock_file(settings) else 1.0,
+        )  # a file's clock jumps, it does not run
+        ledger = find_network(settings)
         if ledger is None:
             raise ConfigError("there is no local ledger; name the one that the fund belongs to: --ledger FILE")
         opened.enter_context(ledger)
-        reader = opened.enter_context(Reader.open(store, ledger.domain.salt))
-        server = opened.enter_context(PageServer(FundView(reader, ledger.state), port=port, names=names))
+        reader = opened.enter_context(Reader.open(store or find_home().fund, ledger.domain.salt))
+        server = opened.enter_context(
+            PageServer(FundView(reader, ledger.state, lambda: Clock(now(), rate)), port=port, names=names)
+        )
         click.echo(json.dumps({"url": server.url}) if as_json else server.url)
         while server.alive:  # in slices: a signal that another thread receives does not wake this one
             time.sleep(SLICE_S)

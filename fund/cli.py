@@ -20,6 +20,8 @@ COMMANDS = {
     "nav": ("fund.look_cli:nav", "Show what the fund is worth, beside equal weights."),
     "rewards": ("fund.look_cli:rewards", "Show who earned what, why, and what was kept."),
     "verify": ("fund.verify_cli:verify", "Check a fund whole and against its ledger, or a proof of a prediction."),
+    "claim": ("infra.rewards_cli:fund_claim", "Claim what the fund's account has earned."),
+    "redeem": ("infra.rewards_cli:fund_redeem", "Give up LTFT for a share of the fund's treasury."),
     "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
 }
 

@@ -8,23 +8,26 @@ before committing makes the same step again::
     data = Data(dataset.known_root(), feeds)            # fund.rows.rows_of, fund.quotes.Quotes, fund.models.Questions
     store.commit(make(store, ledger.state(), due, data, source=ledger.source, policy=policy))
 
+What is redeemed on the ledger is paid from the treasury by the HEAD that reads it.
+
 What a step does not do is write to the ledger: signing and stamping the HEAD, depositing what the buyback bought and
 burning its burned share are for whoever commits it. Deposits are paid out by the HEADs that read them.
 
 A step remembers ``inference:TOPIC``, ``book:TOPIC``, ``pace:TOPIC`` (:mod:`fund.desk`), ``division:TOPIC``
-(:mod:`fund.payday`) and ``deposits``. Its journal has a book per topic. Its documents are ``losses``
+(:mod:`fund.payday`), ``deposits`` and ``redeemed``. Its journal has a book per topic. Its documents are ``losses``
 (settled bars, see :class:`fund.desk.Desk`), ``alerts`` (topic, code, text), ``limits`` (texts), ``absent`` (topic, model, why)
 and ``kept`` (wei: emission, buyback, paid, and who could not be paid why); those that would be empty are left out.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fund.desk import Desk, Feed, Trading
-from fund.market import Market, advance, gains_of
+from fund.market import Market, advance, gains_of, redeem_all
 from fund.market_events import Event
 from fund.payday import Due, dump, load, pay, payees_of, pot_of, taken_of
 from fund.payday import due as due_of
@@ -32,18 +35,21 @@ from fund.speaking import Source, Speakers
 from fund.step import Step
 from fund.store_reader import Reader
 from fund.topic_state import ALONE
-from protocol.errors import RefusedError
+from protocol.errors import DataError, RefusedError
 from protocol.head.claims import Claims
 from protocol.head.head import Head, HeadTopic
 from protocol.head.prediction import Prediction
 from protocol.head.schedule import Period, Turn
 from protocol.head.standing import standing
+from protocol.head.wire import whole
+from protocol.ledger.commitments import canonical
+from protocol.ledger.kinds import MAX_UINT
 from protocol.ledger.params import LTFT
 from protocol.ledger.rules import advance as let_pass
 from protocol.ledger.state import State
 
 SECOND_US = 1_000_000
-DEPOSITS = "deposits"
+DEPOSITS, REDEEMED = "deposits", "redeemed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,9 @@ def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, 
     payout = pay(pot, divisions, {one.topic for one in said}, payees_of(read, topics, policy.forecasters))
     claims = before.claims.after(payout.rewards.earnings)
     market, events = _market(before, period, due.carried, desks, policy)
+    if market is not None and before.market is not None:
+        market, payments = redeem_all(market, read.redeemed, _plain(before.memory, REDEEMED), read.supply.total)
+        events += payments
     head = Head.of(
         period=period.number,
         parent=before.head.hash if before.head else fund.ledger,
@@ -171,6 +180,8 @@ def make(fund: Reader, ledger: State, due: Turn, data: Data, *, source: Source, 
     fresh = {name: content for desk in desks for name, content in desk.memory().items()}
     fresh |= {f"division:{name}": dump(one.division) for name, one in divisions.items() if one.new}
     fresh[DEPOSITS] = b"%d" % (taken + payout.taken)
+    if market is not None:
+        fresh[REDEEMED] = canonical(dict(read.redeemed)).encode()
     documents = _documents(desks, topics, read)
     kept = [{"amount": one.amount, "topic": one.topic, "why": one.why} for one in payout.rewards.kept]
     documents["kept"] = {"emission": pot.emission, "buyback": pot.deposits, "paid": payout.paid, "kept": kept}
@@ -231,6 +242,15 @@ def _market(
     if before.head is not None or policy.pool is None:
         return None, ()
     return Market.opened(period.number, *policy.pool), ()
+
+
+def _plain(memory: Mapping[str, bytes], name: str) -> dict[str, int]:
+    """Return wei by account as a step remembers them."""
+    try:
+        found = json.loads(memory.get(name, b"{}"))
+        return {str(account): whole(amount, f"{name} of {account}", 0, MAX_UINT) for account, amount in found.items()}
+    except (ValueError, AttributeError, RefusedError) as error:
+        raise DataError(f"what was {name} is damaged: {error}; restore the fund from a copy") from error
 
 
 def _documents(desks: Sequence[Desk], topics: Sequence[HeadTopic], ledger: State) -> dict[str, Any]:

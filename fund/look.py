@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fund.market_events import Redeemed
 from fund.proving import quorum_of, stamp_of
 from fund.store_reader import AbsentError, Entry, Reader
 from fund.units import SECOND_US, cents, plain
@@ -138,7 +139,7 @@ def nav_facts(reader: Reader, step: Entry, *, series: bool, note: Note | None = 
 
 
 def reward_facts(reader: Reader, step: Entry) -> Facts:
-    """Return who earned what for a HEAD and in all, why, and what was kept."""
+    """Return who earned what for a HEAD and in all, why, what was kept, and what was paid for LTFT given up so far."""
     claims, earnings = reader.claims(step.period), reader.earnings(step.period)
     last: dict[str, int] = {}
     for one in earnings:
@@ -165,6 +166,11 @@ def reward_facts(reader: Reader, step: Entry) -> Facts:
         "earnings": lines,
         "totals": [
             {"account": account, "total": str(total), "last": str(last.get(account, 0))} for account, total in totals
+        ],
+        "redeemed": [
+            {"period": one.period, "account": one.account, "tokens": str(one.tokens), "paid": str(one.paid)}
+            for _, one in reader.events(last=step.period)
+            if isinstance(one, Redeemed)
         ],
         **_kept(reader, step.period),
     }

@@ -128,6 +128,9 @@ def rewards_text(facts: Facts) -> str:
     if facts["totals"]:
         rows = [[ltft(one["total"]), ltft(one["last"]), one["account"]] for one in facts["totals"]]
         text += "\n\n" + table(["in all LTFT", "this HEAD", "account"], rows, left=(2,))
+    if facts["redeemed"]:
+        rows = [[ltft(one["tokens"]), ltft(one["paid"]), one["account"]] for one in facts["redeemed"]]
+        text += "\n\n" + table(["redeemed LTFT", "for quote", "account"], rows, left=(2,))
     return text
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from fund.journal import Charge, Record
 from fund.market_events import Bought, Declined, Event, Redeemed, Shared, Trade, Traded, Waited
 from protocol.errors import ConfigError, DataError, RefusedError
 from protocol.head.schedule import MAX_PERIOD, Period
+from protocol.head.units import in_order
 from protocol.head.wire import fields_of, list_of
 from protocol.ltft.buyback import Buyback, Fill, Terms
 from protocol.ltft.pool import FEE_PPM, TWAP_WINDOW_S, Pool
@@ -262,25 +263,57 @@ def advance(
     return replace(market, period=period, pool=market.pool.at(Period(period).start)), tuple(events)
 
 
-def redeem(market: Market, tokens: int, supply: int) -> tuple[Market, Redeemed]:
-    """Pay somebody the share of the treasury that `tokens` wei of LTFT stand for; see :class:`protocol.ltft.treasury.Treasury`.
+def redeem(market: Market, account: str, tokens: int, supply: int) -> tuple[Market, Redeemed]:
+    """Pay an account the share of the treasury that `tokens` wei of LTFT stand for, :class:`protocol.ltft.treasury.Treasury`.
+
+    The tokens are gone already, so a share of nothing pays nothing.
 
     Parameters
     ----------
     market : Market
+    account : str
     tokens : int
-        Wei of LTFT, which the caller has burned on the ledger.
+        Wei of LTFT, which the ledger has destroyed.
     supply : int
         All there was before that: ``Supply.total`` of the ledger.
 
     Raises
     ------
     RefusedError
-        A number is not whole or out of range, or the share is nothing.
+        A number is not whole or out of range.
     """
-    left, paid = Treasury({QUOTE: market.treasury}).redeem(tokens, supply)
-    sums = market.sums.plus(redeemed=tokens, redemptions=paid[QUOTE])
-    return replace(market, treasury=left.assets[QUOTE], sums=sums), Redeemed(market.period, tokens, paid[QUOTE])
+    paid = Treasury({QUOTE: market.treasury}).share(tokens, supply)[QUOTE]
+    sums = market.sums.plus(redeemed=tokens, redemptions=paid)
+    after = replace(market, treasury=market.treasury - paid, sums=sums)
+    return after, Redeemed(market.period, account, tokens, paid)
+
+
+def redeem_all(
+    market: Market, redeemed: Mapping[str, int], paid: Mapping[str, int], supply: int
+) -> tuple[Market, tuple[Redeemed, ...]]:
+    """Pay everybody for what was redeemed on the ledger and not paid for, in the order of the addresses' bytes.
+
+    Parameters
+    ----------
+    market : Market
+    redeemed, paid : mapping of account to wei
+        LTFT given up on the ledger so far, and of that what was paid for before.
+    supply : int
+        All there is left: ``Supply.total`` of the ledger.
+
+    Raises
+    ------
+    RefusedError
+        More was paid for than was given up: this is another ledger.
+    """
+    owed = {name: redeemed.get(name, 0) - paid.get(name, 0) for name in in_order({**redeemed, **paid})}
+    before, events = supply + sum(owed.values()), list[Redeemed]()
+    for account, tokens in owed.items():
+        if tokens:
+            market, event = redeem(market, account, tokens, before)
+            before -= tokens
+            events.append(event)
+    return market, tuple(events)
 
 
 def _shared(market: Market, period: int, gains: int) -> tuple[Market, Shared]:

@@ -74,9 +74,10 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """Somebody gave up `tokens` wei of LTFT for `paid` wei of the treasury's quote."""
+    """An account gave up `tokens` wei of LTFT for `paid` wei of the treasury's quote."""
 
     period: int
+    account: str
     tokens: int
     paid: int
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from data.panel_store import panels_folder
 from data.sample import dataset_uri
@@ -29,7 +30,7 @@ from infra.keystore import keystore_path, load_key, password_for, stored_key
 from infra.network import FUND, VALIDATOR, find_key, open_network
 from infra.settings import Settings
 from infra.topics import find_topic
-from protocol.errors import ConfigError
+from protocol.errors import ClusterError, ConfigError
 from protocol.head.schedule import PERIOD_S, Period
 from protocol.keys import Key
 from protocol.ledger.params import LTFT
@@ -42,6 +43,8 @@ from validator.sandbox.proven import proven_sandbox
 #: Of a peer's answer: a page of 64 HEADs.
 MAX_ANSWER_BYTES = 16 << 20
 ASK_S = 5.0
+#: Between looks whether the fund answers yet, seconds.
+MAX_WAIT_S = 8.0
 END = 2**53
 
 
@@ -123,14 +126,12 @@ def open_maker(
 
 @contextmanager
 def open_replica(settings: Settings, log: logging.Logger, *, store: Path, ask: bool = True) -> Iterator[Replica]:
-    """Open everything that :class:`fund.replica.Replica` needs; a copy that is not there begins.
+    """Open everything that :class:`fund.replica.Replica` needs, once the fund answers; a copy that is not there begins.
 
     Raises
     ------
     ConfigError, DataError
         Something is missing or does not fit, or the fund's charter names topics that are others here.
-    ClusterError
-        The fund does not answer.
     """
     if not settings.fund:
         raise ConfigError("no fund to follow; name where it answers: --fund http://HOST:PORT")
@@ -138,7 +139,7 @@ def open_replica(settings: Settings, log: logging.Logger, *, store: Path, ask: b
     with ExitStack() as opened:
         ledger = opened.enter_context(open_network(settings))
         key = find_key(settings, VALIDATOR, ask=ask)
-        about = peer("/v1/fund", {})
+        about = _about(peer, log)
         if about.get("ledger") != ledger.domain.salt:
             raise ConfigError(
                 f"the fund at {settings.fund} is of ledger {about.get('ledger')}, this is {ledger.domain.salt}"
@@ -165,6 +166,20 @@ def open_replica(settings: Settings, log: logging.Logger, *, store: Path, ask: b
 def asking(address: str) -> Ask:
     """Return what asks a peer at an address."""
     return lambda path, query: get_json(address, path, query, limit_bytes=MAX_ANSWER_BYTES, timeout_s=ASK_S)
+
+
+def _about(peer: Ask, log: logging.Logger) -> dict[str, Any]:
+    """Return what the fund says of itself; it may start later than those who follow it."""
+    pause = 1.0
+    while True:
+        try:
+            found: dict[str, Any] = peer("/v1/fund", {})
+        except ClusterError as error:
+            log.warning("waiting for the fund", extra={"error": str(error), "retry_s": pause})
+            time.sleep(pause)
+            pause = min(2 * pause, MAX_WAIT_S)
+        else:
+            return found
 
 
 def _beginning(settings: Settings, store: Path, replaying: Replaying | None) -> Time:

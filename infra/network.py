@@ -190,7 +190,7 @@ def find_address(settings: Settings, role: str) -> str:
 
 def _make_local(home: Home, now: int) -> None:
     """Make what is missing, the ledger last: it stands for the whole."""
-    accounts = {name: _local_address(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER, FUND)}
+    accounts = {name: local_key(home.keys / f"{name}{SUFFIX}") for name in (VALIDATOR, MINER, FUND)}
     if len(set(accounts.values())) < len(accounts):
         raise ConfigError(f"two of {', '.join(accounts)} in {home.keys} are the same key; remove one of the keystores")
     genesis = Genesis(
@@ -207,8 +207,14 @@ def _make_local(home: Home, now: int) -> None:
     SqliteLedger.create(home.ledger, genesis).close()
 
 
-def _local_address(path: Path) -> str:
-    """Return the address of a keystore, which is made with a password beside it if it is not there."""
+def local_key(path: Path) -> str:
+    """Return the address of a keystore, which is made with a random password beside it if it is not there.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written, or is there and does not tell its address.
+    """
     if path.exists():
         stored = stored_key(path)
         if not stored.address:

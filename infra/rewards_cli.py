@@ -1,4 +1,4 @@
-"""The commands `rewards` and `claim` of miner and validator, which differ only in the key they take by default."""
+"""The commands `rewards`, `claim` and `redeem` of miner, validator and fund, which differ in the key they take by default."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FUND = click.option(
 NO_HEAD = "no HEAD is stamped on this ledger yet, so nobody has earned anything"
 
 
-def _commands(program: str, role: str) -> tuple[click.Command, click.Command]:
-    """Return `rewards` and `claim` for a program whose key has a role."""
+def _commands(program: str, role: str) -> tuple[click.Command, click.Command, click.Command]:
+    """Return `rewards`, `claim` and `redeem` for a program whose key has a role."""
     key = click.option("--key", metavar="NAME|FILE", help=f"Keystore; default: the setting, else `{role}`.")
     as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
 
@@ -43,7 +43,20 @@ def _commands(program: str, role: str) -> tuple[click.Command, click.Command]:
         """Claim what this key has earned under the newest HEAD; claiming twice pays once."""
         _claim(role, as_json, given)
 
-    return rewards, claim
+    @click.command(name="redeem")
+    @click.argument("amount", metavar="LTFT", type=click.IntRange(min=1))
+    @LEDGER
+    @key
+    @click.option("--password-file", metavar="FILE", help="File with the password of the keystore.")
+    @as_json
+    def redeem(amount: int, as_json: bool, **given: Any) -> None:
+        """Give up whole LTFT of this key's balance for their share of the fund's treasury.
+
+        The LTFT are gone at once; the share, in the fund's quote currency, is paid with the fund's next HEAD.
+        """
+        _redeem(amount, role, as_json, given)
+
+    return rewards, claim, redeem
 
 
 def _rewards(claim_command: str, role: str, as_json: bool, given: dict[str, Any]) -> None:
@@ -78,6 +91,26 @@ def _rewards(claim_command: str, role: str, as_json: bool, given: dict[str, Any]
         tell([("account", account), *lines, ("claimed", ltft(int(facts["claimed"])))])
 
 
+def _redeem(amount: int, role: str, as_json: bool, given: dict[str, Any]) -> None:
+    from infra.amounts import ltft
+    from infra.network import find_key, open_network, send
+    from infra.settings import load_settings
+    from protocol.ledger.params import LTFT
+
+    settings = load_settings(**given)
+    with open_network(settings) as ledger:
+        key = find_key(settings, role, ask=not as_json)
+        receipt = send(ledger, key, "redeem", {"amount": amount * LTFT})
+        state = ledger.state()
+    balance, supply = state.accounts[key.address].balance, state.supply.total
+    facts = {"account": key.address, "height": receipt.height, "balance": str(balance), "supply": str(supply)}
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    share = f"{amount * LTFT / (supply + amount * LTFT):.3%} of the treasury, paid with the fund's next HEAD"
+    tell([("redeemed", f"{amount} LTFT at height {receipt.height}; balance {ltft(balance)}"), ("for", share)])
+
+
 def _claim(role: str, as_json: bool, given: dict[str, Any]) -> None:
     from infra.amounts import ltft
     from infra.network import account_name, find_key, find_network, key_path
@@ -110,5 +143,6 @@ def _claim(role: str, as_json: bool, given: dict[str, Any]) -> None:
         tell([("claimed", f"{ltft(payment.paid)} at height {payment.height}; balance {ltft(balance)}")])
 
 
-miner_rewards, miner_claim = _commands("ltminer", "miner")
-validator_rewards, validator_claim = _commands("ltvalidator", "validator")
+miner_rewards, miner_claim, miner_redeem = _commands("ltminer", "miner")
+validator_rewards, validator_claim, validator_redeem = _commands("ltvalidator", "validator")
+_, fund_claim, fund_redeem = _commands("ltfund", "fund")

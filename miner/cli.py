@@ -30,6 +30,7 @@ LAZY = {
     "claim": ("infra.rewards_cli:miner_claim", "Claim what this key has earned."),
     "key": ("infra.key_cli:key", "Make, show and list keys."),
     "record": ("miner.submit_cli:record", "Show the public model record and what a newcomer must beat."),
+    "redeem": ("infra.rewards_cli:miner_redeem", "Give up LTFT for a share of the fund's treasury."),
     "rewards": ("infra.rewards_cli:miner_rewards", "Tell what this key has earned and why."),
     "status": ("miner.submit_cli:status", "Tell where submissions stand and why."),
     "submit": ("miner.submit_cli:submit", "Submit a module to the ledger."),

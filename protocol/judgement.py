@@ -7,7 +7,7 @@ since a held-out range that is asked often enough answers anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from protocol.bootstrap import MeanTest
@@ -22,6 +22,10 @@ GateName = Literal["complete", "original", "screen", "generalized", "record"]
 Outcome = Literal["accepted", "refused", "invalid"]
 
 GATES: tuple[GateName, ...] = ("complete", "original", "screen", "generalized", "record")
+
+#: Level at which luck passes for certain: an open topic, whose record shows what was submitted and not what is better.
+OPEN = 1.0
+NOT_ASKED = " (not asked for: the topic is open)"
 
 _FAILURE: Mapping[GateName, tuple[Outcome, str]] = {
     "complete": ("invalid", "not-finite"),
@@ -72,7 +76,8 @@ class Facts:
     record_generality : Generality or None
         Of what is to be beaten; None asks for a value that is not negative.
     level : float
-        Of the screen, over all submissions of the topic: its ``screen``.
+        Of the screen, over all submissions of the topic: its ``screen``. At :data:`OPEN` screen, generality and record
+        are told and refuse nothing.
     """
 
     k: int
@@ -102,6 +107,10 @@ def judge(facts: Facts) -> tuple[Gate, ...]:
         gates.append(_screen(facts.screen, facts.k, facts.level))
         if facts.generality is not None:
             gates += [_generalized(facts.generality), _record(facts.generality, facts.record_generality)]
+    if facts.level >= OPEN:
+        gates[2:] = [
+            gate if gate.passed else replace(gate, passed=True, text=gate.text + NOT_ASKED) for gate in gates[2:]
+        ]
     if len(gates) < len(GATES) and all(gate.passed for gate in gates):
         raise DataError(f"nothing is known for the gate {GATES[len(gates)]!r} although all before it pass; compute it")
     return tuple(gates)

@@ -50,7 +50,8 @@ class Topic:
     title : str
         One line for people.
     screen : float
-        Chance that ever any of all submissions without skill passes the screen, in (0, 1]: how strict the topic is.
+        Chance that ever any of all submissions without skill passes the screen, in (0, 1]: how strict the topic is. At 1 it
+        is open: whatever is valid and original is accepted.
     """
 
     name: str

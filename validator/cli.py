@@ -14,6 +14,7 @@ COMMANDS = {
     "key": ("infra.key_cli:key", "Make, show and list keys."),
     "ledger": ("validator.ledger_cli:ledger", "Prove a ledger, or look at it."),
     "replay": ("validator.score_cli:replay", "Compute a verdict anew and compare."),
+    "redeem": ("infra.rewards_cli:validator_redeem", "Give up LTFT for a share of the fund's treasury."),
     "rewards": ("infra.rewards_cli:validator_rewards", "Tell what this key has earned and why."),
     "run": ("validator.run_cli:run", "Judge submissions and report to the ledger."),
     "score": ("validator.score_cli:score", "Judge a module in the sandbox."),

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 from protocol.bootstrap import degrees_of_freedom
 from protocol.errors import DataError
 from protocol.generality import SHARE_NOT_NEGATIVE
-from protocol.judgement import MAX_CORRELATION
+from protocol.judgement import MAX_CORRELATION, OPEN
 from protocol.spending import ALPHA
 from validator.verdict import Verdict
 
@@ -91,7 +91,10 @@ def _lines(verdict: Verdict) -> Iterator[str]:
 
 def _strictness(topic: Mapping[str, Any]) -> str:
     """Return how strict a topic's screen is, nothing for the usual one."""
-    return f"; its screen lets luck pass with {topic['screen']:g} in all, not {ALPHA:g}" if "screen" in topic else ""
+    level = topic.get("screen", ALPHA)
+    if level >= OPEN:
+        return "; it is open: whatever is valid and original is accepted"
+    return f"; its screen lets luck pass with {level:g} in all, not {ALPHA:g}" if level != ALPHA else ""
 
 
 def _record(judged: Mapping[str, Any]) -> str:

@@ -9,7 +9,18 @@ from typing import Any
 from protocol.ledger.commitments import canonical
 from protocol.ledger.state import SCALARS, State
 
-_TABLES = ("accounts", "commitments", "submissions", "ballots", "blocks", "unstakes", "claimed", "counts", "validators")
+_TABLES = (
+    "accounts",
+    "commitments",
+    "submissions",
+    "ballots",
+    "blocks",
+    "unstakes",
+    "claimed",
+    "redeemed",
+    "counts",
+    "validators",
+)
 
 
 def state_digest(state: State) -> str:

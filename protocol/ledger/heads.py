@@ -31,6 +31,14 @@ def burn(state: State, event: SignedEvent) -> None:
     state.supply = state.supply.after(burned=amount)
 
 
+def redeem(state: State, event: SignedEvent) -> None:
+    """Give up money of the author for its share of the treasury, which the fund pays with its next HEAD."""
+    amount, author = event.body["amount"], event.author
+    charge(state, author, amount)
+    state.supply = state.supply.after(redeemed=amount)
+    state.redeemed[author] = state.redeemed.get(author, 0) + amount
+
+
 def stamp(state: State, event: SignedEvent) -> None:
     """Put a HEAD on the newest one: signed by a quorum, about known blocks, its rewards within deposits and emission.
 

@@ -219,6 +219,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "deposit": Kind("Deposit", (_AMOUNT,)),
         "burn": Kind("Burn", (_AMOUNT,)),
+        "redeem": Kind("Redeem", (_AMOUNT,)),
         "stamp": Kind(
             "StampHead",
             (

@@ -105,6 +105,7 @@ _EVENTS: Mapping[str, Callable[[State, SignedEvent], None]] = MappingProxyType(
         "report_reveal": ballots.reveal,
         "deposit": heads.deposit,
         "burn": heads.burn,
+        "redeem": heads.redeem,
         "stamp": heads.stamp,
         "claim": heads.claim,
         "tick": _tick,

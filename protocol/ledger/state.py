@@ -281,7 +281,7 @@ class State:
     last_block : str
         Hash of the newest model block; of the genesis before the first.
     supply : Supply
-        Money there was, was minted and was burned.
+        Money there was, was minted, was burned and was redeemed.
     rewards : Rewards
     stamp : Stamp or None
         The newest HEAD.
@@ -292,6 +292,8 @@ class State:
         By height of the ``unstake``.
     claimed : Table
         Wei paid out of rewards so far, by address.
+    redeemed : Table
+        Wei given up for a share of the treasury so far, by address.
     counts : Table
         Submissions revealed so far, by topic.
     standing : Table
@@ -324,6 +326,7 @@ class State:
         self.blocks: Table[str, Block] = Table(undo)
         self.unstakes: Table[int, Unstake] = Table(undo)
         self.claimed: Table[str, int] = Table(undo)
+        self.redeemed: Table[str, int] = Table(undo)
         self.counts: Table[str, int] = Table(undo)
         self.standing: Table[str, tuple[str, ...]] = Table(undo)
         self.pipelines: Table[str, str] = Table(undo)

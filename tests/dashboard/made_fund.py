@@ -25,7 +25,7 @@ from protocol.keys import Key
 from protocol.ledger.genesis import Genesis, GenesisAccount
 from protocol.ledger.params import LTFT
 from protocol.ledger.rules import initial_state
-from protocol.ledger.state import Block, State
+from protocol.ledger.state import Block, Stamp, State
 
 FIRST = 2_833_344
 PERIOD_US = PERIOD_S * 1_000_000
@@ -47,9 +47,10 @@ FEES = FundFees(20_000, 200_000, PERIOD_US)  # pays out at every valuation
 PLACES = ((0, 0), (1, 0), (2, 0), (4, 0), (7, 2), (8, 0))
 
 
-def ledger(height: int) -> State:
-    """Return the state of a ledger with both models."""
+def ledger(height: int | None, stamped: int = FIRST + 8) -> State:
+    """Return the state of a ledger with both models, on which HEADs are stamped."""
     state = initial_state(GENESIS)
+    state.stamp = Stamp(stamped, "00" * 32, 0, 0, "", 0, "", 0, 0)
     for n, name in enumerate(MODELS):
         text = {"pipeline_id": "", "near_id": "", "verdict": "", "parent": ""}
         state.blocks[name] = Block(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.alerts import GRACE_S, all_alerts, due
+from dashboard.alerts import GRACE_S, LATE_SIGNATURES, all_alerts, due
 from dashboard.sample import SampleView, State
 from dashboard.view import Alert, Snapshot
 from protocol.head.schedule import PERIOD_S
@@ -37,13 +37,24 @@ def test_a_clock_that_jumped_back_is_said() -> None:
 def test_a_missing_quorum_names_who_has_not_signed() -> None:
     snapshot = sample("alert")
     assert snapshot.head
-    (alert,) = (one for one in all_alerts(snapshot, snapshot.head.made_at, live=True) if one.title == "Quorum missing")
+    late = snapshot.head.made_at + GRACE_S
+    (alert,) = (one for one in all_alerts(snapshot, late, live=True) if one.title == "Quorum missing")
     assert alert.level == "critical"
     assert "41.0" in alert.text
     for address in snapshot.head.unsigned:
         assert address[:6] in alert.text
     nobody = replace(snapshot, head=replace(snapshot.head, stake_total=0, unsigned=()))
-    assert any("nobody is registered" in one.text for one in all_alerts(nobody, 0, live=False))
+    assert any("nobody is registered" in one.text for one in all_alerts(nobody, late, live=False))
+
+
+def test_signatures_have_a_moment_unless_several_heads_lack_them() -> None:
+    snapshot = sample("alert")
+    assert snapshot.head
+    young = snapshot.head.made_at + GRACE_S - 1
+    made = [replace(one, state="signed") for one in snapshot.past if one.block]
+    for pending, told in ((1, False), (LATE_SIGNATURES, False), (LATE_SIGNATURES + 1, True)):
+        past = tuple(replace(one, state="pending") if n < pending else one for n, one in enumerate(made))
+        assert ("Quorum missing" in titles(replace(snapshot, past=past), young)) == told
 
 
 @pytest.mark.parametrize(("count", "title"), [(0, "No model speaks"), (1, "Only one model speaks")])

@@ -32,7 +32,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
+def serve(browser: Chromium) -> Iterator[Callable[..., str]]:
     servers: list[PageServer] = []
 
     def start(view: SampleView) -> str:
@@ -40,6 +40,8 @@ def serve() -> Iterator[Callable[..., str]]:
         return servers[-1].__enter__().url
 
     yield start
+    browser.look()
+    browser.open("about:blank")  # a page that still listens would complain, in the next test, of a server that is gone
     for server in servers:
         server.close()
 

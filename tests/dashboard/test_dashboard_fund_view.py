@@ -283,7 +283,7 @@ def test_the_ledger_is_read_upwards(store: Store, reader: Reader) -> None:
     filled(store, list(steps()))
     asked: list[int] = []
     FundView(reader, lambda height: asked.append(height) or ledger(height)).snapshot()  # type: ignore[func-returns-value]  # None
-    assert asked == [*range(len(PLACES)), len(PLACES) - 1]
+    assert [one for one in asked if one is not None] == [*range(len(PLACES)), len(PLACES) - 1]
 
 
 def test_threads_see_whole_steps_while_the_fund_goes_on(store: Store, reader: Reader) -> None:
@@ -314,3 +314,15 @@ def test_the_page_draws_it(store: Store, reader: Reader) -> None:
         assert all(parts.values())
     assert "in 2 the HEAD before them stood" in parts["history"]
     assert "kept in the pool" in page.parts(Query(), view.snapshot(), now)["rewards"].lower()
+
+
+def test_stamps_that_do_not_come_are_told_of_while_it_is_so(store: Store, reader: Reader) -> None:
+    made = filled(store, list(steps()))
+    view = FundView(reader, lambda height: ledger(height, stamped=FIRST + 1))
+    assert "Stamps are late" not in [one.title for one in view.snapshot().alerts], "the first of them has no quorum"
+    sign(store, made)
+    titles = [one.title for one in view.snapshot().alerts]
+    assert "Stamps are late" in titles
+    assert "Stamps are late" not in [one.title for one in view.snapshot(FIRST + 4).alerts]
+    assert view.version() != FundView(reader, ledger).version()
+    assert "Stamps are late" not in [one.title for one in FundView(reader, ledger).snapshot().alerts]

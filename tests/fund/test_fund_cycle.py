@@ -37,7 +37,7 @@ from fund.cycle import Policy
 from fund.desk import Trading
 from fund.forecasters import FORECASTERS
 from fund.journal import Fill, Order
-from fund.market_events import Shared
+from fund.market_events import Redeemed, Shared
 from fund.models import Model, Questions
 from fund.nav import FundFees
 from fund.payday import deposited
@@ -393,6 +393,26 @@ def test_performance_fees_reach_the_market(found: Callable[..., Fund]) -> None:
     assert market is not None
     assert market.sums.gains == sum(one.buyback + one.treasury for one in shared) > 0
     assert market.sums.rewarded > 0
+
+
+def test_what_is_redeemed_on_the_ledger_is_paid_by_the_next_head_and_once(found: Callable[..., Fund]) -> None:
+    fees = FundFees(performance_ppm=200_000, period=4 * HOUR)
+    fund = found(*NAMES, policy=replace(POLICY, trading=Trading(fees=fees)))
+    before = fund.run(40)[-1].market
+    assert before is not None
+    assert before.treasury > 0
+    time, supply = FIRST + 40 * HOUR_S, fund.ledger.supply.total
+    fund.send("redeem", time, amount=7 * LTFT)
+    made = fund.step(time + PERIOD_S)
+    (paid,) = [one for one in made.events if isinstance(one, Redeemed)]
+    assert (paid.account, paid.tokens) == (VALIDATOR.address, 7 * LTFT)
+    shared = sum(one.treasury for one in made.events if isinstance(one, Shared))
+    assert paid.paid == (before.treasury + shared) * 7 * LTFT // supply
+    assert made.market is not None
+    again = fund.step(time + 2 * PERIOD_S)
+    assert not [one for one in again.events if isinstance(one, Redeemed)]
+    assert again.market is not None
+    assert again.market.treasury == made.market.treasury
 
 
 def test_after_a_pause_the_broker_catches_up_and_the_models_speak_once(found: Callable[..., Fund]) -> None:

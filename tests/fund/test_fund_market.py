@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fund.book import Book
 from fund.journal import Charge, Flow
-from fund.market import Market, Sums, advance, gains_of, redeem
+from fund.market import Market, Sums, advance, gains_of, redeem, redeem_all
 from fund.market_events import Bought, Declined, Event, Redeemed, Shared, Trade, Traded, Waited, event_of, plain
 from fund.nav import FundFees, valued
 from protocol.errors import ConfigError, DataError, RefusedError
@@ -139,15 +139,29 @@ def test_trades_that_the_pool_refuses_change_nothing() -> None:
 
 def test_redemption_pays_pro_rata_from_the_treasury_and_nothing_else() -> None:
     market, _ = advance(opened(share_ppm=0), FIRST + 1, 1_000)
-    after, paid = redeem(market, 1, 3)
-    assert paid == Redeemed(FIRST + 1, 1, 333)
+    after, paid = redeem(market, "ann", 1, 3)
+    assert paid == Redeemed(FIRST + 1, "ann", 1, 333)
     assert (after.treasury, after.sums.redemptions, after.sums.redeemed) == (667, 333, 1)
     assert after.pool == market.pool
-    last, paid = redeem(after, 2, 2)
+    last, paid = redeem(after, "ben", 2, 2)
     assert (paid.paid, last.treasury) == (667, 0)
-    for tokens, supply in ((1, 1), (0, 5), (6, 5), (1, 10**6)):
+    for tokens, supply in ((0, 5), (6, 5)):
         with pytest.raises(RefusedError, match=r"redeem"):
-            redeem(last if supply == 1 else market, tokens, supply)
+            redeem(market, "ann", tokens, supply)
+    for poor, supply in ((last, 1), (market, 10**6)):
+        unpaid, paid = redeem(poor, "ann", 1, supply)
+        assert (paid.paid, unpaid.treasury, unpaid.sums.redeemed) == (0, poor.treasury, poor.sums.redeemed + 1)
+
+
+def test_everybody_is_paid_once_for_what_the_ledger_has_destroyed() -> None:
+    market, _ = advance(opened(share_ppm=0), FIRST + 1, 1_000)
+    ann, ben = (f"0x{name * 20}" for name in ("Aa", "bB"))
+    after, events = redeem_all(market, {ben: 30, ann: 20}, {ann: 10}, 60)
+    assert [(one.account, one.tokens, one.paid) for one in events] == [(ann, 10, 100), (ben, 30, 300)]
+    assert after.treasury == 600
+    assert redeem_all(after, {ben: 30, ann: 20}, {ann: 20, ben: 30}, 60) == (after, ())
+    with pytest.raises(RefusedError):
+        redeem_all(market, {ann: 1}, {ann: 2}, 60)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +268,7 @@ def run(acts: list[dict[str, Any]], share: int, burn: int, *, through_json: bool
         market, events = advance(market, period, act["gains"], carried=carried, trades=trades)
         supply = market.pool.ltft + outside.ltft
         if act["redeem"] and market.treasury * act["redeem"] >= supply:
-            market, redeemed = redeem(market, act["redeem"], supply)
+            market, redeemed = redeem(market, "ann", act["redeem"], supply)
             events = (*events, redeemed)
         outside.took_part(events)
         happened += events
@@ -293,7 +307,7 @@ def test_a_state_and_its_events_go_through_json() -> None:
     assert again == market
     assert canonical(again.to_dict()) == text
     assert again.pool == Pool(market.pool.ltft, market.pool.quote, market.pool.twap)
-    everything = (*events, Waited(1, 2, "dust"), Declined(1, "buy", 2, "no"), Redeemed(1, 2, 3))
+    everything = (*events, Waited(1, 2, "dust"), Declined(1, "buy", 2, "no"), Redeemed(1, "ann", 2, 3))
     assert {type(one) for one in everything} == {Shared, Bought, Waited, Traded, Declined, Redeemed}
     assert tuple(event_of(plain(one)) for one in everything) == everything
 
@@ -339,7 +353,7 @@ def test_a_damaged_state_is_refused(change: dict[str, Any]) -> None:
         {"event": "bought", "period": 1},
         {"event": "shared", "period": 1, "buyback": 1.0, "treasury": 1},
         {"event": "traded", "time": 1, "side": "hold", "amount": 1, "received": 1},
-        {"event": "redeemed", "period": 1, "tokens": 1, "paid": 1, "more": 1},
+        {"event": "redeemed", "period": 1, "account": "a", "tokens": 1, "paid": 1, "more": 1},
     ],
 )
 def test_a_damaged_event_is_refused(raw: object) -> None:

@@ -15,11 +15,23 @@ import pytest
 from infra import network
 from infra.home import find_home
 from infra.keystore import save_key
-from infra.network import BALANCE, STAKE, ensure_local_network, find_address, find_key, find_network, open_network, send
+from infra.network import (
+    BALANCE,
+    STAKE,
+    TOKENS,
+    ensure_local_network,
+    find_address,
+    find_key,
+    find_network,
+    open_network,
+    send,
+)
 from infra.settings import load_settings
 from protocol.errors import ConfigError, DataError
 from protocol.keys import Key
 from protocol.ledger.refusal import LedgerRefusal
+
+ROLES = ("miner", "validator", "fund")
 
 
 @pytest.fixture(autouse=True)
@@ -31,15 +43,17 @@ def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
 
 
-def test_a_local_network_has_a_validator_with_stake_and_a_miner_with_money() -> None:
+def test_a_local_network_has_a_validator_with_stake_and_a_miner_and_a_fund_with_money() -> None:
     settings = load_settings()
     with open_network(settings) as ledger:
         state = ledger.state()
         assert state.validators == {find_key(settings, "validator").address: STAKE}
         assert state.accounts[find_key(settings, "miner").address].balance == BALANCE
+        assert state.accounts[find_key(settings, "fund").address].balance == TOKENS
         assert ledger.verify().ok
-    assert names(find_home().keys) == {".lock", "miner.json", "miner.password", "validator.json", "validator.password"}
-    for name in ("miner.json", "miner.password", "validator.json", "validator.password"):
+    files = {f"{role}.{ending}" for role in ROLES for ending in ("json", "password")}
+    assert names(find_home().keys) == {".lock", *files}
+    for name in files:
         assert (find_home().keys / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -78,11 +92,11 @@ def in_child(action: Callable[[], Any]) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(8))
 def test_a_kill_between_any_two_files_leaves_nothing_that_the_next_call_cannot_finish(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files are made in the order password, keystore, password, keystore, ledger."""
+    """Files are made in the order password and keystore of each role, ledger."""
     made = 0
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,10 +114,10 @@ def test_a_kill_between_any_two_files_leaves_nothing_that_the_next_call_cannot_f
         patch.setattr(network, "save_key", counted(network.save_key))
         patch.setattr(network.SqliteLedger, "create", counted(network.SqliteLedger.create))
         ended = in_child(lambda: ensure_local_network(find_home()))
-    assert ended == (signal.SIGKILL if step < 5 else 0)
+    assert ended == (signal.SIGKILL if step < 7 else 0)
     settings = load_settings()
     with open_network(settings) as ledger:
-        assert set(ledger.state().accounts) == {find_key(settings, role).address for role in ("miner", "validator")}
+        assert set(ledger.state().accounts) == {find_key(settings, role).address for role in ROLES}
 
 
 def test_reading_makes_nothing() -> None:

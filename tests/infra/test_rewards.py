@@ -154,6 +154,17 @@ def test_a_claim_pays_once_and_later_only_the_difference(fund: Fund, miner: str)
     assert kinds(fund.ledger).count("claim") == 2
 
 
+def test_what_is_redeemed_is_gone_and_counted(fund: Fund, miner: str) -> None:
+    supply = fund.ledger.state().supply.total
+    told = document(ltminer, "redeem", "7")
+    assert (told["account"], told["balance"], told["supply"]) == (miner, str(993 * LTFT), str(supply - 7 * LTFT))
+    assert fund.ledger.state().redeemed == {miner: 7 * LTFT}
+    assert "redeemed  2 LTFT at height 2" in call(ltminer, "redeem", "2").stdout
+    poor = call(ltminer, "redeem", "1000")
+    assert (poor.exit_code, "balance" in poor.stderr) == (5, True)
+    assert call(ltminer, "redeem", "0").exit_code == 2
+
+
 def test_who_has_earned_nothing_is_told_so(fund: Fund, miner: str) -> None:
     fund.stamp(inference(fund.validator.address, 7))
     result = call(ltminer, "claim", "--fund", fund.url)

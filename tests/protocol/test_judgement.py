@@ -103,6 +103,21 @@ def test_a_lenient_topic_says_its_level():
     assert "submission 1 of the topic may have at most 0.0304" in gates["screen"].text
 
 
+def test_an_open_topic_refuses_nothing_that_is_valid_and_original():
+    weak = {
+        "screen": MeanTest(-0.02, 0.01, 0.98, 300),
+        "record_generality": dataclasses.replace(GOOD.generality, value=9.0),
+    }
+    outcome, gates = verdict(k=1, level=1.0, **weak)
+    assert outcome == ("accepted", "record")
+    assert "not asked for" in gates["screen"].text
+    assert "not asked for" in gates["record"].text
+    assert "not asked for" not in gates["generalized"].text
+    assert verdict(k=1, level=0.999, **weak)[0] == ("refused", "screen")
+    assert verdict(level=1.0, finite=999)[0] == ("invalid", "not-finite")
+    assert verdict(level=1.0, correlations={"c" * 64: 0.96})[0] == ("invalid", "copy")
+
+
 @pytest.mark.parametrize("count", range(5))
 def test_nothing_is_accepted_with_a_gate_missing(count):
     with pytest.raises(DataError, match="judge all before accepting"):

@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "report_reveal": {"subject": SUBJECT, "salt": SALT, "report": screen_report(HASH, 1)},
     "deposit": {"amount": 7},
     "burn": {"amount": 8},
+    "redeem": {"amount": 9},
     "stamp": {
         "head": '{"period":1}',
         "signatures": [{"validator": ADDRESS["bob"], "signature": "0x" + "ab" * 65}],

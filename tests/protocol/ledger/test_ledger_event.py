@@ -53,6 +53,7 @@ STRUCTS = {
     "report_reveal": "ReportReveal(address author,uint256 nonce,string subject,bytes32 salt,bytes32 report)",
     "deposit": "Deposit(address author,uint256 nonce,uint256 amount)",
     "burn": "Burn(address author,uint256 nonce,uint256 amount)",
+    "redeem": "Redeem(address author,uint256 nonce,uint256 amount)",
     "stamp": "StampHead(address author,uint256 nonce,bytes32 head,bytes32 signatures)",
     "claim": "Claim(address author,uint256 nonce,uint256 total,bytes32 proof)",
     "tick": "Tick(address author,uint256 nonce)",

@@ -174,12 +174,17 @@ def test_burned_money_is_gone(network: Network) -> None:
     assert network.state.supply.burned == 2 * LTFT
     assert network.state.total() == network.state.supply.total == network.state.genesis.total - 2 * LTFT
     assert network.refused("carol", "burn", amount=10**30) == "funds"
+    network.send("bob", "redeem", amount=LTFT)
+    network.send("bob", "redeem", amount=LTFT)
+    assert network.state.supply.redeemed == sum(network.state.redeemed.values()) == 2 * LTFT
+    assert network.state.total() == network.state.supply.total == network.state.genesis.total - 4 * LTFT
+    assert network.refused("carol", "redeem", amount=10**30) == "funds"
     assert network.refused("carol", "deposit", amount=10**30) == "funds"
 
 
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(["deposit", "burn", "stamp", "claim"]), st.integers(1, 10**19)), max_size=8
+        st.tuples(st.sampled_from(["deposit", "burn", "redeem", "stamp", "claim"]), st.integers(1, 10**19)), max_size=8
     )
 )
 def test_money_is_where_the_supply_says_whatever_happens(steps: list[tuple[str, int]]) -> None:

@@ -1,0 +1,346 @@
+"""A whole network on this machine: two miners, three validators, a fund and its page over one ledger, on the bundled sample.
+
+Every part is the program that users run, with a home of its own; they share the ledger's file, and a clock that the fund
+moves from bar to bar of the sample. All that is known of the past is on disk: a second start goes on.
+
+Its rules are lenient, so that minutes show what takes a real network months: see `TOPIC` and `PARAMS` below. What
+is crowned here is not shown to be good.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from fund.charter import Charter, FeeTerms, PoolTerms
+from fund.forecasters import FORECASTERS
+from fund.store import Store
+from fund.store_reader import Reader
+from fund.units import WEI, cents
+from infra.clock import read_time, write_time
+from infra.home import HOME_VARIABLE, find_home
+from infra.network import local_key
+from protocol.errors import ConfigError, LongtailError
+from protocol.ledger.genesis import Genesis, GenesisAccount
+from protocol.ledger.params import DAY_S, LTFT, Params
+from protocol.ledger.sqlite import SqliteLedger
+from protocol.topics import load_topic
+
+MINERS, VALIDATORS = ("miner-1", "miner-2"), ("validator-1", "validator-2", "validator-3")
+BEGIN = datetime(2002, 1, 2, tzinfo=UTC)
+#: Trading days ahead, by topic; `screen` 1: they are open to whatever is valid and original.
+TOPICS = {"devnet-1d": 1, "devnet-5d": 5}
+TOPIC = """name = "{name}"
+title = "20 large US names, {horizon} trading days ahead; an open topic for demonstrations"
+type = "close-1d"
+broker = "skfolio"
+horizon = {horizon}
+screen = 1.0
+"""
+#: Days pass in seconds while judging takes its time, so windows are long; a model is crowned unless its days speak against it.
+PARAMS = Params(
+    reveal_window_s=400 * DAY_S,
+    report_window_s=400 * DAY_S,
+    report_reveal_s=400 * DAY_S,
+    submission_expiry_s=1_200 * DAY_S,
+    max_age_s=1_500 * DAY_S,
+    crown_log_e=0,
+)
+#: What each miner mines, one after the other, and in which space.
+ROUNDS = {
+    "miner-1": (("devnet-5d", "linear-light"), ("devnet-1d", "ridge"), ("devnet-5d", "linear")),
+    "miner-2": (("devnet-1d", "linear-light"), ("devnet-5d", "trees"), ("devnet-1d", "linear")),
+}
+SEARCH = ("--evaluations", "24", "--population", "8", "--time-budget", "40s", "--workers", "1")
+LOGS = 5_000_000  # bytes of a log that are kept from an earlier start
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything is: one folder, one port per server from `port` on."""
+
+    folder: Path
+    port: int
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger of all."""
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def clock(self) -> Path:
+        """The file that tells the network's time."""
+        return self.folder / "clock"
+
+    @property
+    def store(self) -> Path:
+        """The fund."""
+        return self.home("fund") / "state" / "fund.sqlite"
+
+    def home(self, name: str) -> Path:
+        """Return the home of somebody."""
+        return self.folder / name
+
+    def address(self, name: str, *, health: bool = False) -> str:
+        """Return where a server answers: the page, the fund, what validators sign, how they are."""
+        order = ("page", "fund", *VALIDATORS)
+        return f"127.0.0.1:{self.port + order.index(name) + (len(VALIDATORS) if health else 0)}"
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the settings of a home."""
+        ours = {
+            HOME_VARIABLE: str(self.home(name)),
+            "LONGTAIL_LEDGER": str(self.ledger),
+            "LONGTAIL_CLOCK": str(self.clock),
+            "LONGTAIL_FUND": f"http://{self.address('fund')}",
+            "OMP_NUM_THREADS": "1",
+        }
+        return {**{key: value for key, value in os.environ.items() if not key.startswith("LONGTAIL_")}, **ours}
+
+
+def prepare(place: Place) -> bool:
+    """Make keys, topics, clock, ledger and, last, the fund without HEADs; return whether that was missing."""
+    names = (*VALIDATORS, *MINERS, "fund")
+    for name in names:
+        for topic, horizon in TOPICS.items():
+            file = place.home(name) / "config" / "topics" / f"{topic}.toml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(TOPIC.format(name=topic, horizon=horizon))
+    keys = {name: local_key(place.home(name) / "state" / "keys" / f"{name.split('-')[0]}.json") for name in names}
+    if place.store.exists():
+        return False
+    begin = int(BEGIN.timestamp())
+    write_time(place.clock, begin)
+    accounts = [GenesisAccount(address=keys[name], name=name, stake=1_000 * LTFT) for name in VALIDATORS]
+    accounts += [GenesisAccount(address=keys[name], name=name, balance=1_000 * LTFT) for name in MINERS]
+    accounts.append(GenesisAccount(address=keys["fund"], name="fund", balance=1_000_000 * LTFT))
+    genesis = Genesis(
+        chain_id=31_337, name="devnet", time=begin, pool=1_000_000 * LTFT, params=PARAMS, accounts=tuple(accounts)
+    )
+    if not place.ledger.exists():
+        SqliteLedger.create(place.ledger, genesis).close()
+    with SqliteLedger.open(place.ledger) as ledger:
+        topics = [load_topic(place.home("fund") / "config" / "topics" / f"{name}.toml") for name in TOPICS]
+        charter = Charter(
+            topics=tuple(topic.to_dict() for topic in topics),
+            refit_days=28,
+            simulated=True,
+            pool=PoolTerms(),
+            fees=FeeTerms(performance_days=1),
+            forecasters=dict.fromkeys(FORECASTERS, keys["fund"]),
+        )
+        Store.create(place.store, ledger.domain.salt, charter.to_dict()).close()
+    return True
+
+
+@dataclass
+class Crew:
+    """The programs of the network: started, started again when they end, and all ended at the end."""
+
+    place: Place
+    stopping: threading.Event = field(default_factory=threading.Event)
+    children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def keep(self, label: str, home: str, *command: str) -> None:
+        """Keep a program running in a thread of its own."""
+        thread = threading.Thread(target=self._keep, args=(label, home, command), name=label)
+        self.threads.append(thread)
+        thread.start()
+
+    def run(self, label: str, home: str, *command: str) -> int:
+        """Run a program to its end; return its exit code."""
+        logs = self.place.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        path = logs / f"{label}.log"
+        if path.exists() and path.stat().st_size > LOGS:
+            path.replace(path.with_suffix(".old"))
+        with path.open("ab") as log:
+            child = subprocess.Popen(
+                (sys.executable, "-P", "-m", *command),
+                env=self.place.environment(home),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches this program, which ends the others in its own order
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - a call into libc and nothing else
+            )
+            self.children[label] = child
+            if self.stopping.is_set():
+                child.terminate()
+            return child.wait()
+
+    def _keep(self, label: str, home: str, command: tuple[str, ...]) -> None:
+        while not self.stopping.is_set():
+            code = self.run(label, home, *command)
+            if not self.stopping.is_set():
+                say(f"{label} ended with exit code {code}, see logs/{label}.log; it is started again")
+                self.stopping.wait(5)
+
+    def stop(self) -> None:
+        """End all programs: politely first."""
+        self.stopping.set()
+        for order in (signal.SIGTERM, signal.SIGKILL):
+            for child in self.children.values():
+                if child.poll() is None:
+                    child.send_signal(order)
+            deadline = time.monotonic() + 30
+            for thread in self.threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def mine(crew: Crew, place: Place, name: str) -> None:
+    """Let a miner go through its rounds: search on what is known, submit the winner, and claim what was earned."""
+    for number, (topic, space) in enumerate(ROUNDS[name], 1):
+        folder = place.home(name) / "runs" / f"{number}-{topic}-{space}"
+        done = folder / "submitted"
+        if crew.stopping.is_set() or done.exists():
+            continue
+        if (folder / "journal.sqlite").exists():
+            search = ["resume", str(folder), "--submit"]
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            data = f"sample?until={read_time(place.clock)}"
+            options = ("--topic", topic, "--space", space, "--seed", str(number), "--data", data)
+            search = [*options, *SEARCH, "--out", str(folder), "--submit"]
+        say(f"{name} mines {topic} in {space}")
+        if crew.run(name, name, "miner.cli", *search) == 0:
+            done.touch()
+    while not crew.stopping.wait(15):
+        crew.run(name, name, "miner.cli", "claim")
+
+
+def watch(crew: Crew, place: Place) -> None:
+    """Say how the network is doing, when there is something new."""
+    said = ""
+    with ExitStack() as opened:
+        ledger = opened.enter_context(SqliteLedger.open(place.ledger))
+        fund = opened.enter_context(Reader.open(place.store))
+        while not crew.stopping.wait(5):
+            try:
+                line = _standing(ledger, fund, place)
+            except LongtailError as error:
+                line = str(error)
+            if line != said:
+                said = line
+                say(line)
+
+
+def _standing(ledger: SqliteLedger, fund: Reader, place: Place) -> str:
+    state, day = ledger.state(), datetime.fromtimestamp(read_time(place.clock), UTC)
+    status = [block.status for block in state.blocks.values()]
+    heads = len(fund.entries())
+    waiting = sum(1 for one in state.submissions.values() if one.status == "open")
+    parts = [
+        f"{day:%Y-%m-%d}",
+        f"{heads} HEADs, {'last stamped ' + str(state.stamp.period) if state.stamp else 'none stamped'}",
+        f"models: {status.count('crowned')} crowned, {status.count('screened')} screened, {waiting} being judged",
+        f"{state.supply.minted // LTFT:,} LTFT minted",
+    ]
+    market = fund.market()
+    if market:
+        parts.append(f"buybacks {market.sums.rewarded / LTFT:,.0f} LTFT, treasury {cents(market.treasury) / 100:,.0f}")
+        parts.append(f"price {market.pool.price / WEI:.4f}")
+    return " · ".join(parts)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def interrupted(crew: Crew) -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask for the end."""
+    before = {
+        number: signal.signal(number, lambda *_: crew.stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """Say something to people."""
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}", err=True)
+
+
+@click.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where all is kept; default: the home."
+)
+@click.option("--port", type=click.IntRange(1_024, 65_000), default=8610, show_default=True, help="Of the page.")
+@click.option(
+    "--pace", type=click.FloatRange(0, 60), default=0.5, show_default=True, help="Seconds a trading day takes."
+)
+@click.option("--seconds", type=click.IntRange(1), help="Stop after this long; default: Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+def main(folder: Path | None, port: int, pace: float, seconds: int | None, as_json: bool) -> None:
+    """Run two miners, three validators, a fund and its page on this machine until Ctrl-C; a second start goes on.
+
+    The page's port is taken, and the seven after it.
+    """
+    place = Place((folder or find_home().state / "devnet").absolute(), port)
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True)
+        _refuse_taken(place)
+        new = prepare(place)
+    except (LongtailError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(getattr(error, "exit_code", ConfigError.exit_code))
+    crew = Crew(place)
+    say(f"{'a network begins' if new else 'the network goes on'} in {place.folder}; logs are in its folder logs")
+    say("its rules are lenient, so that minutes show what takes months: what is crowned here is not shown to be good")
+    url = f"http://{place.address('page')}/"
+    click.echo(json.dumps({"url": url}) if as_json else url)
+    with interrupted(crew):
+        peers = [word for name in VALIDATORS for word in ("--peer", f"http://{place.address(name)}")]
+        crew.keep(
+            *("fund", "fund", "fund.cli", "run", "--simulate", "--from", f"{BEGIN:%Y-%m-%d}", "--pace", str(pace)),
+            *("--listen", place.address("fund"), *peers),
+        )
+        for name in VALIDATORS:
+            crew.keep(name, name, "validator.cli", "run", "--listen", place.address(name, health=True))
+            crew.keep(f"{name}-signs", name, "fund.cli", "sign", "--listen", place.address(name))
+        crew.keep("page", "fund", "fund.cli", "serve", "--port", str(port))
+        others = [threading.Thread(target=mine, args=(crew, place, name), name=name) for name in MINERS]
+        others.append(threading.Thread(target=watch, args=(crew, place), name="watch"))
+        crew.threads += others
+        for thread in others:
+            thread.start()
+        crew.stopping.wait(seconds)
+        say("stopping")
+        crew.stop()
+
+
+def _refuse_taken(place: Place) -> None:
+    for number in range(place.port, place.port + 2 + 2 * len(VALIDATORS)):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", number))
+            except OSError as error:
+                raise ConfigError(
+                    f"port {number}: {error.strerror}; stop what listens there, or choose another --port"
+                ) from error
+
+
+if __name__ == "__main__":
+    main()
