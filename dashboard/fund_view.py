@@ -15,7 +15,6 @@ What a step does not hold is shown as unknown.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from threading import RLock
@@ -74,13 +73,13 @@ class FundView:
         Returns the ledger's state at a height, None the newest: :meth:`protocol.ledger.ledger.Ledger.state`. Everything is
         shown as of the height that the HEAD had read, except signatures and stamps, which count whenever they come.
     clock : callable, optional
-        The network's clock; by default the one on the wall.
+        The network's clock; by default that of a fund which drives it itself: it stands at the newest HEAD.
     """
 
     def __init__(
         self, reader: Reader, ledger: Callable[[int | None], State], clock: Callable[[], Clock] | None = None
     ) -> None:
-        self._reader, self._ledger, self._clock = reader, ledger, clock or (lambda: Clock(time.time()))
+        self._reader, self._ledger, self._clock = reader, ledger, clock or self._stands
         self._lock = RLock()
         self._history = History(reader)
         self._head = lru_cache(512)(reader.head)
@@ -91,6 +90,10 @@ class FundView:
     def clock(self) -> Clock:
         """Return the network's clock."""
         return self._clock()
+
+    def _stands(self) -> Clock:
+        latest = self._reader.latest()
+        return Clock(latest.period * PERIOD_S if latest else 0.0, 0.0)
 
     def version(self) -> str:
         """Return newest period, digest and number of its signatures, and of those just before; and what is stamped."""

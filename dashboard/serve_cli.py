@@ -34,7 +34,7 @@ def serve(store: Path | None, place: str | None, port: int, names: tuple[str, ..
     from dashboard.fund_view import FundView
     from dashboard.view import Clock
     from fund.store_reader import Reader
-    from infra.clock import clock_file, network_time
+    from infra.clock import network_time
     from infra.home import find_home
     from infra.network import find_network
     from infra.settings import load_settings
@@ -42,18 +42,13 @@ def serve(store: Path | None, place: str | None, port: int, names: tuple[str, ..
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as opened:
         settings = load_settings(ledger=place)
-        now, rate = (
-            network_time(settings),
-            0.0 if clock_file(settings) else 1.0,
-        )  # a file's clock jumps, it does not run
-        ledger = find_network(settings)
+        now, ledger = network_time(settings), find_network(settings)
         if ledger is None:
             raise ConfigError("there is no local ledger; name the one that the fund belongs to: --ledger FILE")
         opened.enter_context(ledger)
         reader = opened.enter_context(Reader.open(store or find_home().fund, ledger.domain.salt))
-        server = opened.enter_context(
-            PageServer(FundView(reader, ledger.state, lambda: Clock(now(), rate)), port=port, names=names)
-        )
+        clock = None if reader.config.get("simulated") else lambda: Clock(now())
+        server = opened.enter_context(PageServer(FundView(reader, ledger.state, clock), port=port, names=names))
         click.echo(json.dumps({"url": server.url}) if as_json else server.url)
         while server.alive:  # in slices: a signal that another thread receives does not wake this one
             time.sleep(SLICE_S)

@@ -44,7 +44,7 @@ from protocol.topics import load_topic
 MINERS, VALIDATORS = ("miner-1", "miner-2"), ("validator-1", "validator-2", "validator-3")
 BEGIN = datetime(2002, 1, 2, tzinfo=UTC)
 #: Trading days ahead, by topic; `screen` 1: they are open to whatever is valid and original.
-TOPICS = {"devnet-1d": 1, "devnet-5d": 5}
+TOPICS = {"devnet-20d": 20, "devnet-5d": 5}
 TOPIC = """name = "{name}"
 title = "20 large US names, {horizon} trading days ahead; an open topic for demonstrations"
 type = "close-1d"
@@ -63,8 +63,8 @@ PARAMS = Params(
 )
 #: What each miner mines, one after the other, and in which space.
 ROUNDS = {
-    "miner-1": (("devnet-5d", "linear-light"), ("devnet-1d", "ridge"), ("devnet-5d", "linear")),
-    "miner-2": (("devnet-1d", "linear-light"), ("devnet-5d", "trees"), ("devnet-1d", "linear")),
+    "miner-1": (("devnet-5d", "linear-light"), ("devnet-20d", "ridge"), ("devnet-5d", "linear")),
+    "miner-2": (("devnet-20d", "linear-light"), ("devnet-5d", "trees"), ("devnet-20d", "linear")),
 }
 SEARCH = ("--evaluations", "24", "--population", "8", "--time-budget", "40s", "--workers", "1")
 LOGS = 5_000_000  # bytes of a log that are kept from an earlier start

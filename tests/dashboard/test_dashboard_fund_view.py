@@ -13,6 +13,7 @@ import pytest
 from made_fund import DOMAIN, FIRST, KEYS, MODELS, PERIOD_US, PLACES, STOCKS, ledger, signed, steps
 
 from dashboard import fund_history
+from dashboard.alerts import all_alerts
 from dashboard.fund_view import FundView
 from dashboard.page import PARTS, Page
 from dashboard.query import Query
@@ -27,6 +28,7 @@ from fund.units import PICO, WEI, cents
 from protocol.errors import DataError
 from protocol.head.head import Head
 from protocol.head.quorum import sign_head
+from protocol.head.schedule import PERIOD_S
 
 LAST = FIRST + PLACES[-1][0]
 
@@ -326,3 +328,11 @@ def test_stamps_that_do_not_come_are_told_of_while_it_is_so(store: Store, reader
     assert "Stamps are late" not in [one.title for one in view.snapshot(FIRST + 4).alerts]
     assert view.version() != FundView(reader, ledger).version()
     assert "Stamps are late" not in [one.title for one in FundView(reader, ledger).snapshot().alerts]
+
+
+def test_the_clock_of_a_fund_that_drives_it_stands_at_the_newest_head(store: Store, reader: Reader) -> None:
+    view = FundView(reader, ledger)
+    assert view.clock() == Clock(0.0, 0.0)
+    newest = filled(store, list(steps()))[-1].period
+    assert view.clock() == Clock(newest * PERIOD_S, 0.0)
+    assert "The HEAD is stale" not in [one.title for one in all_alerts(view.snapshot(), view.clock().now, live=True)]
