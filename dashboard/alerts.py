@@ -7,7 +7,7 @@ from dashboard.words import moment, percent, short
 from protocol.head.schedule import PERIOD_S
 
 GRACE_S = 60  # fitting, asking and signing take a while
-LATE_SIGNATURES = 3  # HEADs in a row that may be pending however young: the clock of a simulation stands meanwhile
+LATE_SIGNATURES = 8  # HEADs in a row that may be pending however young: the clock of a simulation stands after that
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
