@@ -1,0 +1,142 @@
+"""What an instance may do in AWS: read one prefix of one bucket, and see and end the instances of its own cluster.
+
+IAM knows no regions: role and profile are the account's, and their names hold the cluster's name. IAM tells the rest of
+AWS of a new profile within some seconds, so the first launch with it may have to wait (:mod:`infra.ec2.launch`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.ec2.client import Aws, AwsError
+from infra.ec2.tags import CLUSTER_TAG, resource_name, tags_of
+from protocol.errors import ConfigError
+
+POLICY = "longtail-worker"
+#: IAM path of all we make, so that a policy can be given for all of it.
+PATH = "/longtail/"
+_EXISTS, _MISSING = "EntityAlreadyExists", "NoSuchEntity"
+
+
+def partition(region: str) -> str:
+    """Return the partition in the ARNs of a region."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rpartition("-")[0].rpartition("-")[0], "aws")
+
+
+def trust_policy() -> dict[str, Any]:
+    """Return who may take the role: EC2 instances."""
+    allow = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [allow]}
+
+
+def worker_policy(cluster: str, region: str, bundle: str) -> dict[str, Any]:
+    """Return what the role may do.
+
+    Parameters
+    ----------
+    cluster, region : str
+    bundle : str
+        ``s3://bucket/prefix`` to be read, empty: nothing.
+
+    Raises
+    ------
+    ConfigError
+        `bundle` names no prefix: a whole bucket is more than an instance needs.
+    """
+    own = {"StringEquals": {f"aws:ResourceTag/{CLUSTER_TAG}": cluster}}
+    statements: list[dict[str, Any]] = [
+        {"Sid": "SeeInstances", "Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"},
+        {
+            "Sid": "EndOwn",
+            "Effect": "Allow",
+            "Action": "ec2:TerminateInstances",
+            "Resource": f"arn:{partition(region)}:ec2:{region}:*:instance/*",
+            "Condition": own,
+        },
+    ]
+    if bundle:
+        bucket, _, prefix = bundle.removeprefix("s3://").strip("/").partition("/")
+        if not bundle.startswith("s3://") or not prefix or "*" in bundle or "?" in bundle:
+            raise ConfigError(f"{bundle!r} is no place for a cluster's files; write s3://bucket/prefix")
+        resource = f"arn:{partition(region)}:s3:::{bucket}/{prefix}/*"
+        statements.append({"Sid": "ReadBundle", "Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def ensure_profile(aws: Aws, cluster: str, bundle: str) -> str:
+    """Return the name of the cluster's instance profile with its role and policy, made where they are missing.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`worker_policy`; a role of that name is not ours; credentials as in :meth:`Aws.call`.
+    """
+    name, tags = resource_name(cluster), tags_of(cluster)
+    policy = worker_policy(cluster, aws.region, bundle)
+    _unless(
+        _EXISTS,
+        aws,
+        "create_role",
+        RoleName=name,
+        Path=PATH,
+        AssumeRolePolicyDocument=json.dumps(trust_policy()),
+        Description=f"instances of the longtail cluster {cluster}",
+        Tags=tags,
+    )
+    role = aws.call("iam", "get_role", RoleName=name)["Role"]
+    if role["Path"] != PATH:
+        raise ConfigError(f"role {name} exists and is not ours (its path is {role['Path']}); rename it or the cluster")
+    aws.call("iam", "put_role_policy", RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
+    _unless(_EXISTS, aws, "create_instance_profile", InstanceProfileName=name, Path=PATH, Tags=tags)
+    # A profile holds one role: once it is in, IAM answers LimitExceeded.
+    _unless("LimitExceeded", aws, "add_role_to_instance_profile", InstanceProfileName=name, RoleName=name)
+    return name
+
+
+def remove_profile(aws: Aws, name: str) -> list[str]:
+    """Remove a profile and role that :func:`ensure_profile` made, whole or in part; return what was removed.
+
+    A role of that name with another path is not ours and stays.
+    """
+    role = _unless(_MISSING, aws, "get_role", RoleName=name)
+    profile = _unless(_MISSING, aws, "get_instance_profile", InstanceProfileName=name)
+    removed = []
+    if profile is not None and profile["InstanceProfile"]["Path"] == PATH:
+        for held in profile["InstanceProfile"]["Roles"]:
+            _unless(
+                _MISSING,
+                aws,
+                "remove_role_from_instance_profile",
+                InstanceProfileName=name,
+                RoleName=held["RoleName"],
+            )
+        _unless(_MISSING, aws, "delete_instance_profile", InstanceProfileName=name)
+        removed.append("instance profile")
+    if role is not None and role["Role"]["Path"] == PATH:
+        _unless(_MISSING, aws, "delete_role_policy", RoleName=name, PolicyName=POLICY)
+        _unless(_MISSING, aws, "delete_role", RoleName=name)
+        removed.append("role")
+    return removed
+
+
+def find_profiles(aws: Aws) -> list[tuple[str, str]]:
+    """Return (cluster, name) of every role that is ours, in whatever region its cluster was."""
+    found: list[tuple[str, str]] = []
+    marker: dict[str, Any] = {}
+    while True:
+        answer = aws.call("iam", "list_roles", PathPrefix=PATH, **marker)
+        found += [(role["RoleName"].removeprefix("longtail-"), role["RoleName"]) for role in answer["Roles"]]
+        if not answer.get("IsTruncated"):
+            return sorted(found)
+        marker = {"Marker": answer["Marker"]}
+
+
+def _unless(code: str, aws: Aws, operation: str, **parameters: Any) -> dict[str, Any] | None:
+    """Return the answer, or None when AWS refuses with `code`: it is done already."""
+    try:
+        return aws.call("iam", operation, **parameters)
+    except AwsError as error:
+        if error.code != code:
+            raise
+        return None
