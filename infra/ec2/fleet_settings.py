@@ -23,6 +23,8 @@ _IMAGE = re.compile(r"ami-[0-9a-f]{8,17}\Z")
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}\Z")
 _DURATION = re.compile(r"([1-9]\d*)(m|h|d)\Z", re.ASCII)
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
+#: Networks that the internet does not reach (RFC 1918, RFC 4193).
+_PRIVATE = [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
 #: Widest private network that may be named as the miner's own.
 MIN_PREFIX = 16
 
@@ -168,7 +170,8 @@ def _check_access(text: str) -> None:
             f"setting ec2_access = {text!r} is neither an address such as 203.0.113.7/32 nor a group such as "
             f"sg-0123abcd: {error}"
         ) from error
-    if network.num_addresses > 1 and (not network.is_private or network.prefixlen < MIN_PREFIX):
+    private = any(one.version == network.version and network.subnet_of(one) for one in _PRIVATE)  # type: ignore[arg-type]  # same version
+    if network.num_addresses > 1 and not (private and network.prefixlen >= MIN_PREFIX):
         raise ConfigError(
             f"setting ec2_access = {text!r} opens the cluster to {network.num_addresses} addresses; name one (/32), "
             f"or a private network of /{MIN_PREFIX} at most"

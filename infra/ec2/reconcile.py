@@ -51,15 +51,15 @@ class Told:
         Instances that CreateFleet said it started, and when, Unix time.
     worked : mapping of str to float
         Instances of which the scheduler listed a worker, and when it last did.
-    failures : int
-        Instances in a row that never joined.
+    failed : frozenset of str
+        Instances that never joined, since one last did.
     pause_until : float
         No launch before this: the last one met no capacity.
     """
 
     started: Mapping[str, float] = field(default_factory=dict)
     worked: Mapping[str, float] = field(default_factory=dict)
-    failures: int = 0
+    failed: frozenset[str] = frozenset()
     pause_until: float = 0.0
 
 
@@ -130,11 +130,11 @@ def reconcile(
         if instance.id not in reasons:
             reasons[instance.id] = "no longer wanted"
             surplus -= 1
-    give_up = ""
-    if desired > 0 and told.failures + len(failed) >= limits.max_failures:
+    give_up, lost = "", len(told.failed.union(failed))
+    if desired > 0 and lost >= limits.max_failures:
         give_up = (
-            f"the last {told.failures + len(failed)} instances never joined within {limits.join_s:g} s; look at the console "
-            "output of one (`aws ec2 get-console-output`), at its way to the scheduler and to S3"
+            f"the last {lost} instances never joined within {limits.join_s:g} s; look at the console output of one "
+            "(`aws ec2 get-console-output`), at its way to the scheduler and to S3"
         )
     room = max(0, desired - len(living) - len(unlisted))
     launch = 0 if give_up or now < told.pause_until else room
@@ -162,7 +162,7 @@ def remember(told: Told, actions: Actions, instances: Iterable[Instance], worker
     return Told(
         started={name: since for name, since in told.started.items() if name not in ended},
         worked={name: since for name, since in {**told.worked, **working}.items() if name not in ended},
-        failures=0 if joined else told.failures + len(actions.failed),
+        failed=frozenset() if joined else told.failed.union(actions.failed),
         pause_until=told.pause_until,
     )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import urllib.request
+import contextlib
+import http.client
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from faulty_proxy import FaultyProxy
+from haste import HASTE
 
-from infra.ec2.client import Aws, Patience
-
-#: So short that a test of patience takes no time, with as many tries as in earnest.
-HASTE = Patience(tries=6, first_s=0.01, longest_s=0.05, total_s=20.0, settle_s=0.3)
+from infra.ec2.client import Aws
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,9 @@ def simulated_aws() -> Iterator[str]:
 
 @pytest.fixture
 def proxy(simulated_aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    request = urllib.request.Request(f"{simulated_aws}/moto-api/reset", method="POST")
-    urllib.request.urlopen(request).close()  # noqa: S310  # our own loopback server
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(simulated_aws).netloc)) as connection:
+        connection.request("POST", "/moto-api/reset")
+        assert connection.getresponse().status == 200
     proxy = FaultyProxy(simulated_aws)
     for name, value in {
         "AWS_ENDPOINT_URL": proxy.url,

@@ -1,4 +1,4 @@
-"""A proxy in front of a simulated AWS that fails as AWS and networks fail: throttled, without capacity, half-filled, lossy, slow."""
+"""A proxy in front of a simulated AWS that fails as AWS and networks do: throttled, half-filled, lossy, slow."""
 
 from __future__ import annotations
 

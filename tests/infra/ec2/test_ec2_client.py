@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import HASTE
 from faulty_proxy import FaultyProxy, break_down, drop, lose, refuse, slow, throttle
+from haste import HASTE
 
 from infra.ec2.client import Aws, AwsError, LostAnswerError
 from protocol.errors import ClusterError, ConfigError
@@ -78,7 +78,7 @@ def test_wrong_credentials(aws: Aws, proxy: FaultyProxy) -> None:
 def test_no_credentials(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(ConfigError, match=r"no AWS credentials for ec2:DescribeKeyPairs .* aws configure"):
+    with pytest.raises(ConfigError, match=r"no AWS credentials for ec2:DescribeKeyPairs .* run `aws configure`"):
         describe(Aws("us-east-1", HASTE))
     assert not proxy.calls
 
