@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from infra.ec2.client import Aws, AwsError
-from infra.ec2.tags import CLUSTER_TAG, resource_name, tags_of
+from infra.ec2.tags import CLUSTER_TAG, REGION_TAG, from_aws, resource_name, tags_of
 from protocol.errors import ConfigError
 
 POLICY = "longtail-worker"
@@ -72,7 +72,7 @@ def ensure_profile(aws: Aws, cluster: str, bundle: str) -> str:
     ConfigError
         See :func:`worker_policy`; a role of that name is not ours; credentials as in :meth:`Aws.call`.
     """
-    name, tags = resource_name(cluster), tags_of(cluster)
+    name, tags = resource_name(cluster), tags_of(cluster, region=aws.region)
     policy = worker_policy(cluster, aws.region, bundle)
     _unless(
         _EXISTS,
@@ -121,12 +121,16 @@ def remove_profile(aws: Aws, name: str) -> list[str]:
 
 
 def find_profiles(aws: Aws) -> list[tuple[str, str]]:
-    """Return (cluster, name) of every role that is ours, in whatever region its cluster was."""
+    """Return (cluster, name) of every role that is ours and of the region of `aws`; raises as :meth:`Aws.call` does."""
     found: list[tuple[str, str]] = []
     marker: dict[str, Any] = {}
     while True:
         answer = aws.call("iam", "list_roles", PathPrefix=PATH, **marker)
-        found += [(role["RoleName"].removeprefix("longtail-"), role["RoleName"]) for role in answer["Roles"]]
+        for role in answer["Roles"]:
+            kept = _unless(_MISSING, aws, "list_role_tags", RoleName=role["RoleName"])  # None: it was just removed
+            tags = from_aws(kept["Tags"] if kept else None)
+            if tags.get(REGION_TAG) == aws.region and CLUSTER_TAG in tags:
+                found.append((tags[CLUSTER_TAG], role["RoleName"]))
         if not answer.get("IsTruncated"):
             return sorted(found)
         marker = {"Marker": answer["Marker"]}

@@ -11,6 +11,8 @@ from protocol.errors import UsageError
 CLUSTER_TAG = "longtail:cluster"
 #: On fleets and instances: the token of the call that asked for them.
 LAUNCH_TAG = "longtail:launch"
+#: On roles, which have no region otherwise: that of the cluster.
+REGION_TAG = "longtail:region"
 #: Part of resource names, of which the shortest limit is IAM's 64 characters.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 

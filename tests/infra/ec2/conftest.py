@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from faulty_proxy import FaultyProxy
@@ -23,12 +20,35 @@ def simulated_aws() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def proxy(simulated_aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    with contextlib.closing(http.client.HTTPConnection(urlsplit(simulated_aws).netloc)) as connection:
-        connection.request("POST", "/moto-api/reset")
-        assert connection.getresponse().status == 200
+def empty_account() -> None:
+    """Forget what tests made. The simulation's own reset takes seconds: it reads all of IAM's managed policies again."""
+    from moto.backends import get_backend
+
+    for regions in get_backend("ec2").values():
+        for region in regions.values():
+            region.reset()
+    for account in get_backend("iam").values():
+        for backend in account.values():
+            backend.roles.clear()
+            backend.instance_profiles.clear()
+
+
+@pytest.fixture(scope="session")
+def proxy_server(simulated_aws: str) -> Iterator[FaultyProxy]:
     proxy = FaultyProxy(simulated_aws)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def proxy(proxy_server: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> FaultyProxy:
+    empty_account()
+    proxy_server.reset()
+    environment(monkeypatch, proxy_server)
+    return proxy_server
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy) -> None:
     for name, value in {
         "AWS_ENDPOINT_URL": proxy.url,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -40,10 +60,19 @@ def proxy(simulated_aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
-    yield proxy
-    proxy.close()
+
+
+@pytest.fixture(scope="session")
+def client(proxy_server: FaultyProxy) -> Aws:
+    """AWS for all tests: making clients takes longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        environment(patch, proxy_server)
+        client = Aws("us-east-1", HASTE)
+        for service in ("ec2", "iam", "ssm", "pricing"):
+            client._client(service, "us-east-1")
+        return client
 
 
 @pytest.fixture
-def aws(proxy: FaultyProxy) -> Aws:
-    return Aws("us-east-1", HASTE)
+def aws(client: Aws, proxy: FaultyProxy) -> Aws:
+    return client

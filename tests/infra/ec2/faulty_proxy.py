@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import threading
 import time
@@ -41,7 +42,14 @@ def refuse(code: str, words: str = "made up", status: int = 400) -> Fault:
         f"<Response><Errors><Error><Code>{code}</Code><Message>{words}</Message></Error></Errors>"
         f"<Error><Code>{code}</Code><Message>{words}</Message></Error></Response>"
     )
-    return lambda call: Answer(status, xml.encode())
+    json_type = {"Content-Type": "application/x-amz-json-1.1"}
+
+    def fault(call: Call) -> Answer:
+        if call.fields:
+            return Answer(status, xml.encode())
+        return Answer(status, json.dumps({"__type": code, "message": words}).encode(), json_type)
+
+    return fault
 
 
 def throttle() -> Fault:
@@ -133,6 +141,12 @@ class FaultyProxy:
                 if queue:
                     return queue.pop(0)
         return None
+
+    def reset(self) -> None:
+        """Forget calls and faults."""
+        with self._lock:
+            self.calls.clear()
+            self._faults.clear()
 
     def count(self, action: str) -> int:
         return sum(call.action == action for call in self.calls)
