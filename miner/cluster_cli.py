@@ -78,7 +78,7 @@ def list_(region: str | None, as_json: bool) -> None:
     show_default=True,
     help="Most seconds to wait.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; needs --yes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
 @click.pass_context
 def down(
     context: click.Context, /, name: str | None, region: str | None, *, yes: bool, wait_s: float, as_json: bool
@@ -91,8 +91,6 @@ def down(
     from infra.ec2.tags import check_name
     from infra.settings import load_settings
 
-    if not yes and (as_json or not sys.stdin.isatty()):
-        raise UsageError("`cluster down` has nobody to ask here; give --yes")
     settings = load_settings(ec2_region=_one(region))
     if name is not None:
         check_name(name)
@@ -100,6 +98,8 @@ def down(
     for _, one in found:
         say(f"{one.cluster} in {one.region}: {one.words()}")
     if found and not yes:
+        if as_json or not sys.stdin.isatty():
+            raise UsageError("`cluster down` has nobody to ask here; give --yes")
         click.confirm("End all of it?", abort=True, err=True)
     ended = [end(aws, one, patience_s=wait_s, say=say, look_s=min(LOOK_S, wait_s or LOOK_S)) for aws, one in found]
     if as_json:
