@@ -1,12 +1,14 @@
-"""What an instance may do in AWS: read one prefix of one bucket, and see and end the instances of its own cluster.
+"""The role of a cluster's instances and the profile that hands it to them: it may do what the cluster's policy says, no more.
 
-IAM knows no regions: role and profile are the account's, and their names hold the cluster's name. IAM tells the rest of
-AWS of a new profile within some seconds, so the first launch with it may have to wait (:mod:`infra.ec2.launch`).
+An instance needs no permission to end itself: it shuts down, and its template makes that its end. IAM knows no regions:
+role and profile are the account's, and their names hold the cluster's name. IAM tells the rest of AWS of a new profile
+within some seconds, so the first launch with it may have to wait (:mod:`infra.ec2.launch`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from infra.ec2.client import Aws, AwsError
@@ -30,50 +32,22 @@ def trust_policy() -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [allow]}
 
 
-def worker_policy(cluster: str, region: str, bundle: str) -> dict[str, Any]:
-    """Return what the role may do.
+def ensure_profile(aws: Aws, cluster: str, policy: Mapping[str, Any]) -> str:
+    """Return the name of the cluster's instance profile with its role and policy, made where they are missing.
 
     Parameters
     ----------
-    cluster, region : str
-    bundle : str
-        ``s3://bucket/prefix`` to be read, empty: nothing.
+    aws : Aws
+    cluster : str
+    policy : mapping
+        IAM policy document: what instances may do.
 
     Raises
     ------
     ConfigError
-        `bundle` names no prefix: a whole bucket is more than an instance needs.
-    """
-    own = {"StringEquals": {f"aws:ResourceTag/{CLUSTER_TAG}": cluster}}
-    statements: list[dict[str, Any]] = [
-        {"Sid": "SeeInstances", "Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"},
-        {
-            "Sid": "EndOwn",
-            "Effect": "Allow",
-            "Action": "ec2:TerminateInstances",
-            "Resource": f"arn:{partition(region)}:ec2:{region}:*:instance/*",
-            "Condition": own,
-        },
-    ]
-    if bundle:
-        bucket, _, prefix = bundle.removeprefix("s3://").strip("/").partition("/")
-        if not bundle.startswith("s3://") or not prefix or "*" in bundle or "?" in bundle:
-            raise ConfigError(f"{bundle!r} is no place for a cluster's files; write s3://bucket/prefix")
-        resource = f"arn:{partition(region)}:s3:::{bucket}/{prefix}/*"
-        statements.append({"Sid": "ReadBundle", "Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
-    return {"Version": "2012-10-17", "Statement": statements}
-
-
-def ensure_profile(aws: Aws, cluster: str, bundle: str) -> str:
-    """Return the name of the cluster's instance profile with its role and policy, made where they are missing.
-
-    Raises
-    ------
-    ConfigError
-        See :func:`worker_policy`; a role of that name is not ours; credentials as in :meth:`Aws.call`.
+        A role of that name is not ours; credentials as in :meth:`Aws.call`.
     """
     name, tags = resource_name(cluster), tags_of(cluster, region=aws.region)
-    policy = worker_policy(cluster, aws.region, bundle)
     _unless(
         _EXISTS,
         aws,
@@ -87,7 +61,7 @@ def ensure_profile(aws: Aws, cluster: str, bundle: str) -> str:
     role = aws.call("iam", "get_role", RoleName=name)["Role"]
     if role["Path"] != PATH:
         raise ConfigError(f"role {name} exists and is not ours (its path is {role['Path']}); rename it or the cluster")
-    aws.call("iam", "put_role_policy", RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
+    aws.call("iam", "put_role_policy", RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(dict(policy)))
     _unless(_EXISTS, aws, "create_instance_profile", InstanceProfileName=name, Path=PATH, Tags=tags)
     # A profile holds one role: once it is in, IAM answers LimitExceeded.
     _unless("LimitExceeded", aws, "add_role_to_instance_profile", InstanceProfileName=name, RoleName=name)

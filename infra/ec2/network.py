@@ -1,7 +1,7 @@
 """Where instances stand and who may reach them: subnets, and a security group of the cluster's own.
 
-The group lets its members reach one another, and one named machine or group reach the ports below. Nothing else gets
-in; what goes out is not restricted.
+The group lets its members reach one another, and one named machine or group reach the ports that Dask listens on. Nothing
+else gets in; what goes out is not restricted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from infra.ec2.client import Aws, AwsError
 from infra.ec2.tags import CLUSTER_TAG, from_aws, resource_name, tags_of
 from protocol.errors import ConfigError
 
-#: A scheduler that runs in the cluster listens here; workers and nannies take ports of this range.
-SCHEDULER_PORT = 8786
-WORKER_PORTS = (9000, 9999)
+#: Dask's scheduler, workers and nannies listen somewhere among these, and services of the system below them.
+DASK_PORTS = (1024, 65_535)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def ensure_group(aws: Aws, cluster: str, vpc: str, access: str) -> str:
     aws : Aws
     cluster, vpc : str
     access : str
-        Address range or security group that may reach scheduler and workers; empty: nobody beside the members.
+        Address range or security group that may reach what Dask listens on; empty: nobody beside the members.
     """
     group = _find_group(aws, cluster, vpc)
     if group is None:
@@ -147,7 +146,7 @@ def _find_group(aws: Aws, cluster: str, vpc: str) -> dict[str, Any] | None:
 def _rules(group: str, access: str) -> list[dict[str, Any]]:
     """Return the rules a group is to have, each for one source."""
     members = {"UserIdGroupPairs": [{"GroupId": group}]}
-    rules = [{"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65535, **members}]
+    rules = [{"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65_535, **members}]
     if access:
         if access.startswith("sg-"):
             source: dict[str, Any] = {"UserIdGroupPairs": [{"GroupId": access}]}
@@ -155,8 +154,7 @@ def _rules(group: str, access: str) -> list[dict[str, Any]]:
             source = {"IpRanges": [{"CidrIp": str(network)}]}
         else:
             source = {"Ipv6Ranges": [{"CidrIpv6": str(network)}]}
-        for low, high in ((SCHEDULER_PORT, SCHEDULER_PORT), WORKER_PORTS):
-            rules.append({"IpProtocol": "tcp", "FromPort": low, "ToPort": high, **source})
+        rules.append({"IpProtocol": "tcp", "FromPort": DASK_PORTS[0], "ToPort": DASK_PORTS[1], **source})
     return rules
 
 

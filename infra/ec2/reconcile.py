@@ -9,7 +9,7 @@ it replaces is going.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from infra.ec2.instance import ALIVE, GONE, Instance
 
@@ -104,8 +104,9 @@ def reconcile(
     desired : int
         Instances wanted; 0 ends all.
     instances : iterable of Instance
-        AWS's list, whole and read after `told`.
+        AWS's list, whole.
     told : Told
+        With what the scheduler says now (:func:`heard`): else a round that was late would end what works.
     now : float
         Unix time, seconds.
     limits : Limits
@@ -141,7 +142,23 @@ def reconcile(
     return Actions(launch, tuple(sorted(reasons.items())), failed, give_up)
 
 
-def remember(told: Told, actions: Actions, instances: Iterable[Instance], workers: Iterable[str], now: float) -> Told:
+def heard(told: Told, workers: Iterable[str], now: float) -> Told:
+    """Return what is remembered once the scheduler was asked, which is before the rule is.
+
+    Parameters
+    ----------
+    told : Told
+    workers : iterable of str
+        Ids of instances of which the scheduler lists a worker.
+    now : float
+        Unix time, seconds.
+    """
+    working = dict.fromkeys(workers, now)
+    joined = any(name not in told.worked for name in working)
+    return replace(told, worked={**told.worked, **working}, failed=frozenset() if joined else told.failed)
+
+
+def remember(told: Told, actions: Actions, instances: Iterable[Instance]) -> Told:
     """Return what is to be remembered after a round.
 
     Parameters
@@ -151,19 +168,13 @@ def remember(told: Told, actions: Actions, instances: Iterable[Instance], worker
         What was done.
     instances : iterable of Instance
         AWS's list of that round: what it says ended is forgotten.
-    workers : iterable of str
-        Ids of instances of which the scheduler lists a worker now.
-    now : float
-        Unix time, seconds.
     """
     ended = {instance.id for instance in instances if instance.state in GONE}
-    working = dict.fromkeys(workers, now)
-    joined = any(name not in told.worked for name in working)
-    return Told(
+    return replace(
+        told,
         started={name: since for name, since in told.started.items() if name not in ended},
-        worked={name: since for name, since in {**told.worked, **working}.items() if name not in ended},
-        failed=frozenset() if joined else told.failed.union(actions.failed),
-        pause_until=told.pause_until,
+        worked={name: since for name, since in told.worked.items() if name not in ended},
+        failed=told.failed.union(actions.failed),
     )
 
 

@@ -22,6 +22,8 @@ from infra.ec2.template import Image, ensure_template, template_data
 from miner.cli import main
 from protocol.errors import ConfigError
 
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+
 
 def quiet(_: str) -> None:
     pass
@@ -30,7 +32,7 @@ def quiet(_: str) -> None:
 def build(aws: Aws, cluster: str, count: int) -> None:
     network = find_network(aws, ())
     pools = tuple(offered(aws, ["c7i.large"], network))
-    group, profile = ensure_group(aws, cluster, network.vpc, ""), ensure_profile(aws, cluster, "")
+    group, profile = ensure_group(aws, cluster, network.vpc, ""), ensure_profile(aws, cluster, POLICY)
     image = Image("ami-12c6146b", "/dev/xvda")
     data = template_data(cluster, image, group=group, profile=profile, key="", volume_gb=20, user_data=b"")
     template = ensure_template(aws, cluster, data)
@@ -80,7 +82,7 @@ def test_what_is_left_is_told(aws: Aws, proxy: FaultyProxy) -> None:
 
 
 def test_the_roles_of_other_regions_stay(aws: Aws) -> None:
-    ensure_profile(aws, "one", "")
+    ensure_profile(aws, "one", POLICY)
     there = Aws("eu-central-1", aws.patience)
     assert take_inventory(there) == []
     assert [found.profiles for found in take_inventory(aws)] == [("longtail-one",)]

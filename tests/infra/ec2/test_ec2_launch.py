@@ -12,15 +12,19 @@ import pytest
 from faulty_proxy import FaultyProxy, break_down, drop, lose, no_capacity, partial, refuse, throttle
 
 from infra.ec2.client import Aws, AwsError
-from infra.ec2.identity import ensure_profile, remove_profile, worker_policy
+from infra.ec2.identity import ensure_profile, partition, remove_profile
 from infra.ec2.instance import find_instances, terminate
 from infra.ec2.launch import Ground, launch
-from infra.ec2.network import SCHEDULER_PORT, WORKER_PORTS, ensure_group, find_network, offered
+from infra.ec2.network import DASK_PORTS, ensure_group, find_network, offered
 from infra.ec2.tags import CLUSTER_TAG, from_aws
 from infra.ec2.template import MAX_USER_DATA, Image, ensure_template, find_image, template_data
 from protocol.errors import ClusterError, ConfigError
 
 TYPES = ("c7i.large", "m7i.xlarge")
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/p/*"}],
+}
 USER_DATA = b"#!/bin/sh\n: nothing secret\n"
 PROFILE_UNKNOWN = (
     "Value (longtail-made) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
@@ -38,7 +42,7 @@ def ground(aws: Aws, proxy: FaultyProxy) -> Ground:
     pools = tuple(offered(aws, TYPES, network))
     assert {name for name, _ in pools} == set(TYPES)
     group = ensure_group(aws, "made", network.vpc, "")
-    ensure_profile(aws, "made", "s3://bucket/prefix")
+    ensure_profile(aws, "made", POLICY)
     template = ensure_template(aws, "made", data_of(aws, group=group))
     proxy.calls.clear()
     return Ground("made", template, pools, pools, 1.0, None)
@@ -76,7 +80,7 @@ def test_the_group_lets_in_its_members_and_one_machine(aws: Aws, proxy: FaultyPr
 
     miner = ["203.0.113.7/32"]
     members: tuple[int, int, list[str], list[str]] = (0, 65535, [], [group])
-    assert rules() == [members, (SCHEDULER_PORT, SCHEDULER_PORT, miner, []), (*WORKER_PORTS, miner, [])]
+    assert rules() == [members, (*DASK_PORTS, miner, [])]
     assert ensure_group(aws, "made", vpc, "203.0.113.7/32") == group
     assert ensure_group(aws, "made", vpc, "") == group  # the machine has moved away
     assert rules() == [members]
@@ -104,24 +108,22 @@ def test_subnets_that_do_not_fit(aws: Aws) -> None:
         offered(aws, ["x9z.large"], find_network(aws, ()))
 
 
-def test_the_profile_may_little(aws: Aws, proxy: FaultyProxy) -> None:
+def test_the_profile_is_made_once(aws: Aws, proxy: FaultyProxy) -> None:
     proxy.will("CreateRole", lose())
     proxy.will("AddRoleToInstanceProfile", lose())
     for _ in range(2):
-        assert ensure_profile(aws, "made", "s3://bucket/runs/made/") == "longtail-made"
+        assert ensure_profile(aws, "made", POLICY) == "longtail-made"
     profile = aws.call("iam", "get_instance_profile", InstanceProfileName="longtail-made")["InstanceProfile"]
     assert [role["RoleName"] for role in profile["Roles"]] == ["longtail-made"]
     kept = aws.call("iam", "get_role_policy", RoleName="longtail-made", PolicyName="longtail-worker")["PolicyDocument"]
-    document = json.loads(unquote(kept)) if isinstance(kept, str) else kept
-    assert document == worker_policy("made", "us-east-1", "s3://bucket/runs/made")
-    allowed = {statement["Sid"]: statement for statement in document["Statement"]}
-    assert allowed["ReadBundle"]["Resource"] == "arn:aws:s3:::bucket/runs/made/*"
-    assert allowed["EndOwn"]["Condition"] == {"StringEquals": {"aws:ResourceTag/longtail:cluster": "made"}}
-    assert not any("*" in statement["Action"] for statement in document["Statement"])
+    assert (json.loads(unquote(kept)) if isinstance(kept, str) else kept) == POLICY
     assert remove_profile(aws, "longtail-made") == ["instance profile", "role"]
     assert remove_profile(aws, "longtail-made") == []
-    with pytest.raises(ConfigError, match="s3://bucket/prefix"):
-        worker_policy("made", "us-east-1", "s3://bucket")
+    assert [partition(region) for region in ("eu-central-1", "cn-north-1", "us-gov-west-1")] == [
+        "aws",
+        "aws-cn",
+        "aws-us-gov",
+    ]
 
 
 def test_the_template_is_closed_and_made_once(aws: Aws, proxy: FaultyProxy) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.ec2.instance import Instance
-from infra.ec2.reconcile import Actions, Limits, Told, reconcile, remember
+from infra.ec2.reconcile import Actions, Limits, Told, heard, reconcile, remember
 
 LIMITS = Limits(join_s=600, rejoin_s=120, visible_s=120, lifetime_s=7200, overtime_s=300, max_failures=6)
 ROUND_S = 10.0
@@ -92,6 +92,13 @@ def test_no_launch_while_there_is_no_capacity() -> None:
     assert reconcile("made", 3, [], Told(pause_until=50.0), now=50.0, limits=LIMITS).launch == 3
 
 
+def test_a_late_round_ends_nothing_that_works() -> None:
+    listed = [instance("i-0"), instance("i-1")]
+    known = heard(Told(worked={"i-0": 700.0, "i-1": 700.0}), ["i-0"], 5000.0)
+    actions = reconcile("made", 2, listed, known, now=5000.0, limits=LIMITS)
+    assert [name for name, _ in actions.terminate] == ["i-1"]
+
+
 @dataclass
 class World:
     """AWS and a scheduler: instances boot or do not, die or lose their workers; AWS's list lags behind by a round."""
@@ -122,6 +129,7 @@ def play(world: World, desired: int, known: Told, rounds: int, limit: int) -> tu
     for _ in range(rounds):
         seen = world.listed
         world.listed = list(world.real.values())
+        known = heard(known, world.working(), world.now)
         actions = reconcile("made", desired, seen, known, now=world.now, limits=LIMITS)
         for name, _ in actions.terminate:
             world.end(name)
@@ -129,7 +137,7 @@ def play(world: World, desired: int, known: Told, rounds: int, limit: int) -> tu
         world.most = max(world.most, len(world.living()))
         assert len(world.living()) <= limit
         known = replace(known, started={**known.started, **dict.fromkeys(started, world.now)})
-        known = remember(known, actions, seen, world.working(), world.now)
+        known = remember(known, actions, seen)
         world.now += ROUND_S
     return known, actions
 
