@@ -20,7 +20,7 @@ from infra.ec2.cost import Bill
 from infra.ec2.fleet import Fleet, FleetState, prepare_ground
 from infra.ec2.fleet_settings import FleetSettings, vcpus
 from infra.ec2.instance import instance_of_worker
-from infra.ec2.inventory import Belongings, end
+from infra.ec2.inventory import end, take_inventory
 from infra.ec2.prices import Prices, ask_prices
 from infra.ec2.reconcile import Limits
 from infra.ec2.tags import check_name
@@ -266,7 +266,7 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
             self._wake.set()
             with contextlib.suppress(Exception):  # a defect of a round is told by check()
                 await self._rounds
-        trouble: str = ""
+        trouble = ""
         try:
             trouble = await asyncio.to_thread(self._end)
         except LongtailError as error:
@@ -282,9 +282,13 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
 
     def _end(self) -> str:
         """End everything in AWS; return what is left, in words."""
-        belongings = Belongings(self.name, self._aws.region)
-        ended = end(self._aws, belongings, patience_s=self._end_s, say=self._log, look_s=min(self._round_s, ROUND_S))
-        return f"left {ended.left.words()} ({'; '.join(ended.troubles)})" if ended.left else ""
+        left = []
+        for belongings in take_inventory(self._aws, self.name):
+            ended = end(
+                self._aws, belongings, patience_s=self._end_s, say=self._log, look_s=min(self._round_s, ROUND_S)
+            )
+            left += [f"left {ended.left.words()} ({'; '.join(ended.troubles)})"] if ended.left else []
+        return "; ".join(left)
 
 
 def _instance_of(worker: Any) -> str:

@@ -217,11 +217,12 @@ class _Round:
             market: Market = "spot" if part.get("Lifecycle") == "spot" else "on-demand"
             self._started.update(dict.fromkeys(part["InstanceIds"], market))
             self.last_spot += len(part["InstanceIds"]) if market == "spot" else 0
+        passing = any(error.get("ErrorCode") in CAPACITY for error in answer["Errors"])
         for error in answer["Errors"]:
             code, words = error.get("ErrorCode", ""), error.get("ErrorMessage", "")
             if code in DENIALS:
                 raise denied("ec2:RunInstances for the fleet", self._aws.region, words[:300])
-            if code not in CAPACITY and not self._started:
+            if not passing and not self._started:
                 raise AwsError(f"AWS starts no instance in {self._aws.region}: {code}: {words[:300]}", code)
             self._refusals[code] += 1
 

@@ -1,7 +1,7 @@
 """The launch template: everything that is the same for all instances of a cluster.
 
 Metadata only by IMDSv2 with one hop, so that nothing behind the instance reaches it; an encrypted gp3 volume that goes with the
-instance; an instance that shuts itself down is terminated; tags on instance, volume and interface. User-data can be
+instance; an instance that shuts itself down is terminated; tags on volume and interface. User-data can be
 read by whoever may describe the instance, and by every process on it: no secret belongs there.
 """
 
@@ -87,7 +87,7 @@ def template_data(
         raise ConfigError(
             f"user-data of {len(user_data)} bytes is beyond EC2's {MAX_USER_DATA}; let the instance fetch the rest from S3"
         )
-    kinds = ("instance", "volume", "network-interface")
+    kinds = ("volume", "network-interface")  # instances are tagged by the call that asks for them
     disk = {"Encrypted": True, "VolumeType": "gp3", "VolumeSize": volume_gb, "DeleteOnTermination": True}
     data: dict[str, Any] = {
         "ImageId": image.id,

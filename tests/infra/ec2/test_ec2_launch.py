@@ -250,6 +250,16 @@ def test_what_does_not_pass_by_itself_is_told(aws: Aws, proxy: FaultyProxy, grou
     proxy.will("CreateFleet", no_capacity("InvalidKeyPair.NotFound", "The key pair does not exist"))
     with pytest.raises(AwsError, match=r"starts no instance in us-east-1: InvalidKeyPair\.NotFound"):
         launch(aws, ground, 2, "key")
+
+    def both(call: Any) -> Any:  # one pool is impossible, another only empty
+        answer = no_capacity("InvalidFleetConfiguration")(call)
+        assert answer is not None
+        item = b"<item><errorCode>InsufficientInstanceCapacity</errorCode><errorMessage>none</errorMessage></item>"
+        return replace(answer, body=answer.body.replace(b"</errorSet>", item + b"</errorSet>"))
+
+    proxy.will("CreateFleet", both)
+    assert len(launch(aws, ground, 2, "half").instances) == 2
+    terminate(aws, alive(aws))
     proxy.will("CreateFleet", no_capacity("UnauthorizedOperation", "You are not authorized"))
     with pytest.raises(ConfigError, match="may not ec2:RunInstances for the fleet"):
         launch(aws, ground, 2, "denied")
