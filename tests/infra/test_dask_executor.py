@@ -15,8 +15,8 @@ import pytest
 from distributed import Client, LocalCluster
 from executor_conformance import PROGRAM, ExecutorConformance, Open, collect, hostile_environment, task
 
-from infra.cluster import OWN_CLUSTER
 from infra.dask_executor import STRAGGLER_MIN_S, DaskExecutor
+from infra.dask_settings import OWN_CLUSTER
 from protocol.errors import ClusterError
 
 
