@@ -44,7 +44,7 @@ class Limits:
     lost_s : float
         Without the scheduler.
     idle_s : float
-        Without an evaluation.
+        Without an evaluation, since it joined.
     lifetime_s : float
         Since the supervisor started.
     """
@@ -55,7 +55,7 @@ class Limits:
 
 
 def reason_to_end(
-    limits: Limits, now: float, started: float, connected: float | None, busy: float | None
+    limits: Limits, now: float, started: float, joined: float | None, connected: float | None, busy: float | None
 ) -> str | None:
     """Return why the instance must end now, None if it need not.
 
@@ -64,14 +64,14 @@ def reason_to_end(
     limits : Limits
     now, started : float
         Monotonic seconds.
-    connected, busy : float or None
-        When a worker last had its scheduler, and last ran something; None if never.
+    joined, connected, busy : float or None
+        When a worker first had its scheduler, last had it, and last ran something; None if never.
     """
     if now - started >= limits.lifetime_s:
         return f"lifetime of {limits.lifetime_s:g} s is over"
     if now - (started if connected is None else connected) >= limits.lost_s:
         return f"no scheduler for {limits.lost_s:g} s"
-    if now - max(started, busy or started) >= limits.idle_s:
+    if joined is not None and now - max(joined, busy or joined) >= limits.idle_s:
         return f"idle for {limits.idle_s:g} s"
     return None
 
@@ -93,10 +93,12 @@ def supervise(
     started = time.monotonic()
     process = start()
     starts = 1
+    joined = None
     try:
         while True:
             connected = state.marked(CONNECTED)
-            why = reason_to_end(limits, time.monotonic(), started, connected, state.marked(BUSY))
+            joined = connected if joined is None else joined
+            why = reason_to_end(limits, time.monotonic(), started, joined, connected, state.marked(BUSY))
             if why is not None:
                 state.ask_to_drain(why, drain_s)
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -52,14 +52,14 @@ cat > "$root/bootstrap.py" <<'longtail-end'
 @BOOTSTRAP@
 longtail-end
 interpreter() {
-  command -v "$python" && return
+  command -v "$python" > /dev/null && return
   # Amazon Linux serves its packages from S3, which a gateway endpoint reaches without the internet.
-  if command -v dnf; then
+  if command -v dnf > /dev/null; then
     dnf -q -y install "$python"
   else
     apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install "$python"
   fi
-  command -v "$python"
+  command -v "$python" > /dev/null
 }
 interpreter &
 timeout @BOOT@ python3 "$root/bootstrap.py" "$root/config.json" "$root" ||
