@@ -25,6 +25,8 @@ METADATA = "http://169.254.169.254/latest/"
 #: Downloads at once: one S3 connection gives some 80 MB/s, an instance takes more.
 STREAMS = 8
 TRIES = 6
+#: sha256 of the body of a GET.
+EMPTY = hashlib.sha256(b"").hexdigest()
 _Credentials = dict[str, str]
 
 
@@ -69,7 +71,7 @@ def role_credentials() -> _Credentials:
 
 
 def signed(url: str, region: str, keys: _Credentials, now: time.struct_time) -> dict[str, str]:
-    """Return the headers of a signed GET (AWS Signature Version 4, S3, unsigned payload).
+    """Return the headers of a signed GET (AWS Signature Version 4 for S3).
 
     Parameters
     ----------
@@ -83,12 +85,12 @@ def signed(url: str, region: str, keys: _Credentials, now: time.struct_time) -> 
     """
     parts = urllib.parse.urlsplit(url)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
-    headers = {"host": parts.netloc, "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": stamp}
+    headers = {"host": parts.netloc, "x-amz-content-sha256": EMPTY, "x-amz-date": stamp}
     if keys.get("Token"):
         headers["x-amz-security-token"] = keys["Token"]
     names = ";".join(sorted(headers))
     lines = [f"{name}:{headers[name]}" for name in sorted(headers)]
-    request = "\n".join(["GET", parts.path, "", *lines, "", names, "UNSIGNED-PAYLOAD"])
+    request = "\n".join(["GET", parts.path, "", *lines, "", names, EMPTY])
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = b"AWS4" + keys["SecretAccessKey"].encode()

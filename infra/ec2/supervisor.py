@@ -55,7 +55,7 @@ class Limits:
 
 
 def reason_to_end(
-    limits: Limits, now: float, started: float, joined: float | None, connected: float | None, busy: float | None
+    limits: Limits, *, now: float, started: float, joined: float | None, connected: float | None, busy: float | None
 ) -> str | None:
     """Return why the instance must end now, None if it need not.
 
@@ -98,7 +98,14 @@ def supervise(
         while True:
             connected = state.marked(CONNECTED)
             joined = connected if joined is None else joined
-            why = reason_to_end(limits, time.monotonic(), started, joined, connected, state.marked(BUSY))
+            why = reason_to_end(
+                limits,
+                now=time.monotonic(),
+                started=started,
+                joined=joined,
+                connected=connected,
+                busy=state.marked(BUSY),
+            )
             if why is not None:
                 state.ask_to_drain(why, drain_s)
                 with contextlib.suppress(subprocess.TimeoutExpired):
