@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.ec2.bootstrap import metadata
+from infra.ec2.layout import instance_of
 from infra.ec2.state import BUSY, CONNECTED, State
 
 LOG = logging.getLogger("distributed.longtail")
@@ -108,7 +109,7 @@ def _tell(worker: Any, state: State) -> None:
 def _log(worker: Any, what: str, why: str) -> None:
     LOG.warning("%s: %s", what, why)
     with contextlib.suppress(Exception):  # the scheduler may be gone
-        worker.log_event(TOPIC, {"what": what, "why": why, "worker": str(worker.name)})
+        worker.log_event(TOPIC, {"what": what, "why": why, "instance": instance_of(worker.name)})
 
 
 async def _leave(worker: Any, state: State, why: str, within_s: float) -> None:

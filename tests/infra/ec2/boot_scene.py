@@ -162,7 +162,7 @@ def faults(world: World) -> dict[str, Any]:
                 act()
                 began_faults[what] = time.monotonic()
     tasks_s = time.monotonic() - began
-    wait_until("only one is left", lambda: set(world.joined()) == {peace}, 90, world)
+    wait_until("only one is left", lambda: set(world.joined()) == {peace}, 200, world)
     wait_until("the noticed one ends", lambda: bool(world.fake.instances[noticed].ended), 60, world)
     # The network heals: a worker that comes back works again.
     world.fake.partition(cut, False)

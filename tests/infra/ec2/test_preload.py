@@ -104,7 +104,8 @@ def test_a_notice_drains_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert len(runs) == 1  # it ran once: nothing was lost
             assert set(world.scheduler.workers) == {world.other.address}
             assert (world.state.why_ended() or "").startswith("spot terminate at 20")
-            assert [event["what"] for _, event in world.scheduler.get_events(TOPIC)] == ["rebalance", "leaving"]
+            events = [(event["what"], event["instance"]) for _, event in world.scheduler.get_events(TOPIC)]
+            assert events == [("rebalance", "i-0abc"), ("leaving", "i-0abc")]
 
     asyncio.run(scene())
 

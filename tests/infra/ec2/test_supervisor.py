@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
 def starter(code: str, state: State) -> tuple[Callable[[], subprocess.Popen[bytes]], list[subprocess.Popen[bytes]]]:
     """Return how to start a worker that runs `code`, and what was started."""
     started: list[subprocess.Popen[bytes]] = []
-    head = f"import time, sys, subprocess; from pathlib import Path; from infra.ec2.state import State; s = State(Path({str(state.folder)!r})); "
+    head = "import time, sys, subprocess; from pathlib import Path; from infra.ec2.state import State; "
+    head += f"s = State(Path({str(state.folder)!r})); "
 
     def start() -> subprocess.Popen[bytes]:
         started.append(subprocess.Popen([sys.executable, "-c", head + code], start_new_session=True))
@@ -94,11 +96,8 @@ def test_workers_are_asked_to_leave_and_killed_if_they_do_not(state: State) -> N
     assert drain is not None and drain[0] == "idle for 2 s"
     assert seen == [[1]]
     assert all(process.returncode == -9 for process in started)
-    assert not [
-        one
-        for one in psutil.process_iter(["cmdline"])
-        if one.info["cmdline"] == [sys.executable, "-c", "import time; time.sleep(60)"]
-    ]
+    code = "import time; time.sleep(60)"
+    assert [sys.executable, "-c", code] not in [one.info["cmdline"] for one in psutil.process_iter(["cmdline"])]
 
 
 def test_an_instance_that_works_is_not_idle(state: State) -> None:
@@ -127,15 +126,15 @@ def test_the_command_and_environment_of_workers(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP", "from outside")
     environment = worker_environment(CONFIG, tmp_path)
     assert environment["OMP_NUM_THREADS"] == "1"
-    code = (
-        "import dask, distributed, json; print(json.dumps([dask.config.get(k) for k in "
-        + repr([*FAR_CLUSTER, "longtail.state"])
-        + "]))"
+    expected: dict[str, object] = {
+        **FAR_CLUSTER,
+        "distributed.comm.timeouts.tcp": "17s",
+        "longtail.state": str(tmp_path / "state"),
+    }
+    code = "import dask, distributed, json, sys; print(json.dumps([dask.config.get(key) for key in sys.argv[1:]]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *expected], env=environment, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    expected = {**FAR_CLUSTER, **CONFIG["dask"], "longtail.state": str(tmp_path / "state")}  # type: ignore[dict-item]  # a mapping
-    import json
-
     assert json.loads(done.stdout) == list(expected.values())
 
 

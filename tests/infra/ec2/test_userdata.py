@@ -82,9 +82,8 @@ def run_stubbed(script: str, folder: Path, **programs: str) -> subprocess.Comple
         (stubs / name).chmod(0o755)
     assert script.count("/opt/longtail") == 1
     (stubs / "user-data").write_text(script.replace("/opt/longtail", str(folder / "root")))
-    path = os.pathsep.join(
-        [str(stubs), *(str(Path(found).parent) for found in (shutil.which("bash"), shutil.which("timeout")) if found)]
-    )
+    tools = [str(Path(found).parent) for found in (shutil.which("bash"), shutil.which("timeout")) if found]
+    path = os.pathsep.join([str(stubs), *tools])
     return subprocess.run(
         ["bash", stubs / "user-data"],
         cwd=folder,
