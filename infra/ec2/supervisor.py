@@ -154,7 +154,9 @@ def worker_command(config: dict[str, Any], root: Path, instance: str) -> list[st
 
 def worker_environment(config: dict[str, Any], root: Path) -> dict[str, str]:
     """Return the environment of the workers: one thread per evaluation, Dask's settings, a home of their own."""
-    settings = {**FAR_CLUSTER, **config["dask"], "longtail.state": root / "state"}
+    # Dask's pages of a worker are not behind TLS, so there are none.
+    ours = {"longtail.state": root / "state", "distributed.worker.http.routes": []}
+    settings = {**FAR_CLUSTER, **config["dask"], **ours}
     return {
         **os.environ,
         **SINGLE_THREADED,

@@ -55,9 +55,9 @@ interpreter() {
   command -v "$python" > /dev/null && return
   # Amazon Linux serves its packages from S3, which a gateway endpoint reaches without the internet.
   if command -v dnf > /dev/null; then
-    dnf -q -y install "$python"
+    timeout @BOOT@ dnf -q -y install "$python"
   else
-    apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install "$python"
+    timeout @BOOT@ apt-get -q update && DEBIAN_FRONTEND=noninteractive timeout @BOOT@ apt-get -q -y install "$python"
   fi
   command -v "$python" > /dev/null
 }
@@ -91,7 +91,7 @@ class Boot:
     lost_s, idle_s, lifetime_s : float
         When an instance ends itself, see :class:`infra.ec2.supervisor.Limits`.
     boot_s : int
-        How long fetching and unpacking may take.
+        How long fetching and unpacking may take, and meanwhile the installation of an interpreter.
     dask : dict
         Settings of Dask on the workers beyond :data:`infra.dask_settings.FAR_CLUSTER`.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import importlib.metadata
 import io
@@ -20,6 +21,7 @@ import pytest
 from infra.ec2 import bundle
 from infra.ec2.bootstrap import Store, fetch
 from infra.ec2.bundle import ensure_bundle, put_once
+from infra.ec2.certificates import make_certificates, remove_certificates
 from infra.ec2.environment import GLIBC, Part, _portable, archive, environment
 from infra.ec2.layout import Layout, instance_of
 from protocol.errors import ClusterError, ConfigError
@@ -181,12 +183,13 @@ def test_what_instances_run(tag: str, fits: bool) -> None:
 
 
 def test_what_was_compiled_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = importlib.metadata.PathDistribution.read_text
+    kind = type(importlib.metadata.distribution("psutil"))  # of the standard library or of its backport
+    read = kind.read_text
 
-    def local(self: importlib.metadata.PathDistribution, name: str) -> str | None:
+    def local(self: importlib.metadata.Distribution, name: str) -> str | None:
         return "Tag: cp311-cp311-linux_x86_64\n" if name == "WHEEL" else read(self, name)
 
-    monkeypatch.setattr(importlib.metadata.PathDistribution, "read_text", local)
+    monkeypatch.setattr(kind, "read_text", local)
     with pytest.raises(ConfigError, match=r"psutil .* is installed for linux_x86_64, which instances .* do not run"):
         environment(["psutil"])
 
@@ -225,3 +228,17 @@ def test_layout() -> None:
         None,
         None,
     ]
+
+
+def test_certificates_go_where_the_role_reads_them_and_go_again(s3: Any) -> None:
+    certificates = make_certificates("one", dt.datetime.now(dt.UTC), dt.timedelta(hours=1))
+    prefix = certificates.upload(s3, LAYOUT, "one")
+    (statement,) = LAYOUT.role_policy("one")["Statement"]
+    assert statement["Resource"][1] == f"arn:aws:s3:::bucket/{prefix}*"
+    assert sorted(keys(s3)) == [f"{prefix}{name}" for name in ("ca.pem", "worker.key", "worker.pem")]
+    stored = [s3.get_object(Bucket=LAYOUT.bucket, Key=key) for key in keys(s3)]
+    assert {one["ServerSideEncryption"] for one in stored} == {"AES256"}
+    assert certificates.scheduler_key not in [one["Body"].read() for one in stored]
+    for _ in range(2):
+        remove_certificates(s3, LAYOUT, "one")
+        assert not keys(s3)

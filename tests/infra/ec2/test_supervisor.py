@@ -130,6 +130,7 @@ def test_the_command_and_environment_of_workers(tmp_path: Path, monkeypatch: pyt
         **FAR_CLUSTER,
         "distributed.comm.timeouts.tcp": "17s",
         "longtail.state": str(tmp_path / "state"),
+        "distributed.worker.http.routes": [],
     }
     code = "import dask, distributed, json, sys; print(json.dumps([dask.config.get(key) for key in sys.argv[1:]]))"
     done = subprocess.run(
