@@ -142,7 +142,7 @@ def worker_command(config: dict[str, Any], root: Path, instance: str) -> list[st
         "--tls-cert": tls / CERTIFICATE,
         "--tls-key": tls / KEY,
         "--nthreads": 1,
-        "--nworkers": config["workers"],
+        "--nworkers": config["workers"] or os.cpu_count() or 1,
         "--name": instance,
         "--death-timeout": DEATH_TIMEOUT_S,
         "--local-directory": root / "scratch",

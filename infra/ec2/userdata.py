@@ -87,7 +87,7 @@ class Boot:
     python : str
         Minor version of the interpreter.
     workers : int
-        Worker processes on each instance, one evaluation at a time each.
+        Worker processes on each instance, one evaluation at a time each; 0 for one per virtual CPU.
     lost_s, idle_s, lifetime_s : float
         When an instance ends itself, see :class:`infra.ec2.supervisor.Limits`.
     boot_s : int
@@ -123,7 +123,11 @@ class Boot:
                 raise ConfigError(
                     f"an instance's {name} cannot be {getattr(self, name)!r}; it must match {pattern.pattern}"
                 )
-        for name in ("workers", "lost_s", "idle_s", "lifetime_s", "boot_s"):
+        if self.workers < 0:
+            raise ConfigError(
+                f"an instance's workers cannot be {self.workers}; name how many, or 0 for one per virtual CPU"
+            )
+        for name in ("lost_s", "idle_s", "lifetime_s", "boot_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"an instance's {name} cannot be {value!r}; it must be above zero")

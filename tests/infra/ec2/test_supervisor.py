@@ -123,6 +123,7 @@ def test_the_command_and_environment_of_workers(tmp_path: Path, monkeypatch: pyt
         zip(command[6::2], command[7::2], strict=False)
     )
     assert (options["--nthreads"], options["--nworkers"], options["--name"]) == ("1", "3", "i-0abc")
+    assert worker_command({**CONFIG, "workers": 0}, tmp_path, "i-0abc").count(str(os.cpu_count())) == 1
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP", "from outside")
     environment = worker_environment(CONFIG, tmp_path)
     assert environment["OMP_NUM_THREADS"] == "1"

@@ -130,7 +130,7 @@ def test_an_interpreter_that_cannot_be_installed_ends_it(tmp_path: Path) -> None
         ("scheduler", "tls://10.0.0.1:8786 --no-tls"),
         ("manifest", "latest"),
         ("python", "3"),
-        ("workers", 0),
+        ("workers", -1),
         ("idle_s", float("nan")),
         ("lifetime_s", float("inf")),
     ],
