@@ -24,6 +24,8 @@ from infra.ec2.bundle import ensure_bundle, put_once
 from infra.ec2.certificates import make_certificates, remove_certificates
 from infra.ec2.environment import GLIBC, Part, _portable, archive, environment
 from infra.ec2.layout import Layout, instance_of
+from infra.ec2.run import prepare_run
+from infra.ec2.supervisor import Limits
 from protocol.errors import ClusterError, ConfigError
 
 boto3 = pytest.importorskip("boto3")
@@ -242,3 +244,32 @@ def test_certificates_go_where_the_role_reads_them_and_go_again(s3: Any) -> None
     for _ in range(2):
         remove_certificates(s3, LAYOUT, "one")
         assert not keys(s3)
+
+
+def test_a_prepared_run_says_where_its_things_are(s3: Any, endpoint: str, tmp_path: Path) -> None:
+    prepared = prepare_run(
+        s3,
+        LAYOUT,
+        "one",
+        Limits(lost_s=300, idle_s=600, lifetime_s=3600),
+        now=dt.datetime.now(dt.UTC),
+        valid_for=dt.timedelta(hours=1),
+        parts=[made(tmp_path, "one", "NAME = 1\n")],
+    )
+    script = prepared.user_data("tls://10.0.0.1:8786").decode()
+    (line,) = [line for line in script.splitlines() if line.startswith('{"')]
+    config = json.loads(line)
+    assert (config["endpoint"], config["region"], config["lifetime_s"]) == (endpoint, "us-east-1", 3600)
+    there = {
+        key for key in keys(s3) if key.startswith((config["certificates"], config["objects"] + config["manifest"]))
+    }
+    assert len(there) == 4
+    (statement,) = prepared.policy["Statement"]
+    readable = [
+        resource.removeprefix(f"arn:aws:s3:::{LAYOUT.bucket}/").rstrip("*") for resource in statement["Resource"]
+    ]
+    assert all(key.startswith(tuple(readable)) for key in there)
+    assert prepared.security.require_encryption is True
+    ca = s3.get_object(Bucket=LAYOUT.bucket, Key=config["certificates"] + "ca.pem")["Body"].read()
+    assert config["ca_sha256"] == hashlib.sha256(ca).hexdigest()
+    assert prepared.security.tls_ca_file == ca.decode()
