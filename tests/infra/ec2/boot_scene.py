@@ -137,7 +137,7 @@ def wait_until(what: str, condition: Callable[[], bool], within_s: float, world:
 def faults(world: World) -> dict[str, Any]:
     """Five instances: one noticed, one taken, one cut off, one frozen, one left in peace; all tasks end."""
     ids = world.launch(5, lost_s=240.0)
-    world.measured["ready_s"] = wait_until("five join", lambda: len(world.joined()) == 5, 180, world)
+    world.measured["ready_s"] = wait_until("five join", lambda: len(world.joined()) == 5, 240, world)
     noticed, taken, cut, frozen, peace = ids
     events: list[dict[str, Any]] = []
     world.client.subscribe_topic(TOPIC, lambda event: events.append(event[1]))
@@ -154,8 +154,8 @@ def faults(world: World) -> dict[str, Any]:
     ]
     began = time.monotonic()
     while len(replies) < count:
-        assert time.monotonic() - began < 200, (
-            f"not within 200 s: tasks {sorted(set(range(count)) - set(replies))}\n{world.consoles()}"
+        assert time.monotonic() - began < 300, (
+            f"not within 300 s: tasks {sorted(set(range(count)) - set(replies))}\n{world.consoles()}"
         )
         for k, reply in executor.collect(0.3):
             assert k not in replies
@@ -199,17 +199,20 @@ def _key_modes(world: World, name: str) -> str:
 
 
 def ends(world: World) -> dict[str, Any]:
-    """Instances that are idle, too old, told lies or left alone shut themselves down."""
+    """Instances that are idle, too old, told lies or left alone shut themselves down.
+
+    The limits leave a crowded machine the time to boot.
+    """
     idle = world.launch(1, idle_s=5.0)[0]
-    old = world.launch(1, lifetime_s=40.0, workers=2)[0]
+    old = world.launch(1, lifetime_s=90.0, workers=2)[0]
     lied = world.launch(1, ca_sha256="0" * 64, boot_s=60)[0]
-    lost = world.launch(1, lost_s=8.0)[0]
+    lost = world.launch(1, lost_s=60.0)[0]
     wait_until("the lost one joins", lambda: lost in world.joined(), 120, world)
-    wait_until("two workers of one instance", lambda: world.names_of(old) == [f"{old}-0", f"{old}-1"], 60, world)
+    wait_until("two workers of one instance", lambda: world.names_of(old) == [f"{old}-0", f"{old}-1"], 120, world)
     world.fake.partition(lost)
     for name in (idle, old, lied, lost):
-        wait_until(f"{name} ends", lambda name=name: bool(world.fake.instances[name].ended), 150, world)
-    wait_until("nothing is left", lambda: not world.fake.running and not world.joined(), 60, world)
+        wait_until(f"{name} ends", lambda name=name: bool(world.fake.instances[name].ended), 240, world)
+    wait_until("nothing is left", lambda: not world.fake.running and not world.joined(), 200, world)
     states = [
         one["State"]["Name"] for group in world.ec2.describe_instances()["Reservations"] for one in group["Instances"]
     ]
