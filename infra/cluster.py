@@ -13,18 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from infra.dask_executor import DaskExecutor
+from infra.dask_settings import OWN_CLUSTER, allow_files
 from infra.executor import Executor, LocalExecutor
 from infra.scheduler import ADDRESS, dask, reach_scheduler
 from infra.settings import Settings
 from protocol.errors import ClusterError, UsageError
 
-#: A worker that dies is rarely a task's fault, and a frozen one is let go after a minute.
-#: Nothing waits on a worker: a task that waits at the scheduler can overtake, and is not lost or blamed with a worker.
-OWN_CLUSTER = {
-    "distributed.scheduler.allowed-failures": 10,
-    "distributed.scheduler.worker-ttl": "60s",
-    "distributed.scheduler.worker-saturation": 1.0,
-}
 #: Loggers that Dask lets write to stderr.
 DASK_LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "asyncio")
 
@@ -92,6 +86,7 @@ def _pool(program: str, cache: Path, settings: Settings, log: Path | None) -> Ex
 def _local(program: str, _cache: Path, settings: Settings, _log: Path | None) -> Executor:
     with contextlib.ExitStack() as started:
         try:
+            allow_files(settings.workers)
             with dask().config.set(OWN_CLUSTER):
                 cluster = dask().distributed.LocalCluster(
                     n_workers=settings.workers,

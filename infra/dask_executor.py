@@ -24,17 +24,21 @@ STRAGGLER_MULTIPLE = 5.0
 STRAGGLER_MIN_S = 60.0
 #: Replies before the median says anything, and how many of the latest it is taken from.
 MEDIAN_FROM, MEDIAN_OF = 5, 50
-#: What says that a task lost its worker, which is no fault of its own; Dask blames all that waited on that worker.
-LOSSES = frozenset({"KilledWorker", "CancelledError", "FutureCancelledError", "CommClosedError", "TimeoutError"})
-#: Times a task may lose its worker before the cluster is given up; Dask itself takes several deaths for one.
+#: What says that a task was lost without saying that its worker died of it.
+LOSSES = frozenset({"CancelledError", "FutureCancelledError", "CommClosedError", "TimeoutError"})
+#: Times a task may lose its connection or its future before the cluster is given up.
 MAX_LOSSES = 20
+#: Workers that may die over one task before it is given up. A worker runs one task at a time, so a task that reclaimed spot
+#: instances interrupt is seen with a few dead workers, never with this many.
+MAX_DEATHS = 20
 
 
 @dataclass(slots=True)
 class _Running:
     task: Mapping[str, Any]
     attempts: int = 0
-    lost_workers: int = 0
+    lost: int = 0
+    dead_workers: int = 0
     lost_servers: int = 0
     futures: list[Any] = field(default_factory=list)
     #: When the task was among the oldest `slots` in flight for the first time, or was last copied; clock seconds.
@@ -161,8 +165,12 @@ class DaskExecutor:
         self._check_scheduler()
         if isinstance(error, ServerDiedError):
             running.lost_servers += 1
+        elif type(error).__name__ == "KilledWorker":
+            running.dead_workers += (
+                int(getattr(error, "allowed_failures", 0)) + 1
+            )  # Dask tells of several deaths at once
         elif type(error).__name__ in LOSSES:
-            running.lost_workers += 1
+            running.lost += 1
         else:
             words = " ".join(f"{type(error).__name__}: {error}".split())
             raise ClusterError(
@@ -171,8 +179,12 @@ class DaskExecutor:
             ) from error
         if running.lost_servers >= MAX_ATTEMPTS:
             return lost_too_often(k, error, others_ended=self._any_ended)
-        if running.lost_workers >= MAX_LOSSES:
-            raise ClusterError(f"evaluation {k} lost its worker {MAX_LOSSES} times; do the workers have enough memory?")
+        if running.dead_workers >= MAX_DEATHS:
+            return lost_too_often(k, error, MAX_DEATHS, others_ended=self._any_ended)
+        if running.lost >= MAX_LOSSES:
+            raise ClusterError(
+                f"evaluation {k} was lost {MAX_LOSSES} times ({error}); is the network of the cluster sound?"
+            )
         if not running.futures:
             self.resubmitted += 1
             self._start(k)

@@ -54,8 +54,8 @@ class Executor(Protocol):
         """Drop what is in flight and end the processes this executor started."""
 
 
-def lost_too_often(k: int, why: object, *, others_ended: bool) -> Reply:
-    """Return the reply of a task that was lost :data:`MAX_ATTEMPTS` times.
+def lost_too_often(k: int, why: object, times: int = MAX_ATTEMPTS, *, others_ended: bool) -> Reply:
+    """Return the reply of a task over which its server or worker died this many `times`.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def lost_too_often(k: int, why: object, *, others_ended: bool) -> Reply:
     """
     if not others_ended:
         raise ClusterError(
-            f"evaluation {k}, like all before it, was lost {MAX_ATTEMPTS} times ({why}); is there enough memory?"
+            f"evaluation {k}, like all before it, was lost {times} times ({why}); is there enough memory?"
         )
-    return {"end": "error", "error": f"lost its server {MAX_ATTEMPTS} times: {why}"}
+    return {"end": "error", "error": f"lost its server {times} times: {why}"}
 
 
 class LocalExecutor:

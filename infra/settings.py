@@ -47,6 +47,34 @@ class Settings(BaseSettings):
     tls_ca: str = Field("", description="certificate authority file for tls:// schedulers")
     tls_cert: str = Field("", description="client certificate file for tls:// schedulers")
     tls_key: str = Field("", description="client key file for tls:// schedulers")
+    budget: float = Field(10.0, gt=0, le=1e6, description="most an EC2 cluster may cost in one run, dollars")
+    max_price: float = Field(
+        0.0, ge=0, le=1e3, description="most an EC2 instance may cost per hour, dollars; 0: its on-demand price"
+    )
+    ec2_region: str = Field("", description="AWS region; empty: that of the AWS configuration")
+    ec2_types: str = Field(
+        "c7i.large, c7i.xlarge, c7i.2xlarge, c7a.large, c7a.xlarge, c7a.2xlarge, "
+        "c6i.large, c6i.xlarge, c6i.2xlarge, m7i.large, m7i.xlarge, m7i.2xlarge",
+        description="x86-64 instance types, any of which will do; the more, the more capacity",
+    )
+    ec2_instances: int = Field(8, ge=1, le=1000, description="most instances alive at once")
+    ec2_spot_share: float = Field(
+        1.0, ge=0, le=1, description="share of the instances asked for as spot; what spot does not fill runs on demand"
+    )
+    ec2_workers_per_instance: int = Field(0, ge=0, le=256, description="workers on each instance; 0: one per vCPU")
+    ec2_subnets: str = Field("", description="subnets of one VPC; empty: the default subnets of the default VPC")
+    ec2_access: str = Field(
+        "",
+        description="address (203.0.113.7/32) or group (sg-…) of the scheduler's machine, which may reach the workers",
+    )
+    ec2_key: str = Field("", description="EC2 key pair for ssh; empty: none. No port is opened for it")
+    ec2_image: str = Field("", description="image (AMI); empty: the newest Amazon Linux 2023")
+    ec2_profile: str = Field(
+        "", description="existing instance profile; empty: a minimal one is made and removed again"
+    )
+    ec2_volume_gb: int = Field(20, ge=8, le=1000, description="encrypted volume of each instance, GB")
+    ec2_lifetime: str = Field("12h", description="an instance ends itself after this: 90m, 12h, 2d")
+    ec2_idle: str = Field("20m", description="an instance ends itself after this long without work or scheduler")
     ledger: str = Field("local", description="ledger: `local` (in the home) or a file")
     fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")

@@ -28,6 +28,7 @@ MODULE = click.Path(path_type=Path, dir_okay=False)
 #: Commands that are imported when they run.
 LAZY = {
     "claim": ("infra.rewards_cli:miner_claim", "Claim what this key has earned."),
+    "cluster": ("miner.cluster_cli:cluster", "List and end EC2 clusters."),
     "key": ("infra.key_cli:key", "Make, show and list keys."),
     "record": ("miner.submit_cli:record", "Show the public model record and what a newcomer must beat."),
     "redeem": ("infra.rewards_cli:miner_redeem", "Give up LTFT for a share of the fund's treasury."),

@@ -44,6 +44,14 @@ def run(task: dict[str, Any], state: Any, emit: Emit) -> None:
     globals()[task.get("do", "answer")](task, state, emit)
 
 
+def kill_worker(task: dict[str, Any], state: Any, emit: Emit) -> None:
+    """Kill the process that started the server, as the kernel does with a Dask worker when memory is short."""
+    status = Path(f"/proc/{state['server']}/status").read_text(encoding="ascii")
+    parent = next(line for line in status.splitlines() if line.startswith("PPid:"))
+    os.kill(int(parent.split()[1]), signal.SIGKILL)
+    time.sleep(60)
+
+
 def answer(task: dict[str, Any], state: Any, emit: Emit) -> None:
     time.sleep(task.get("sleep_s", 0))
     emit({"echo": task.get("echo"), "pid": os.getpid(), **state})

@@ -1,0 +1,169 @@
+"""What workers run, in S3: content-addressed archives, a manifest that names them, a pointer from a version to its manifest.
+
+Everything is put only where nothing is: it is built once per version and lock, whoever is late uploads nothing, and builders
+that race end with the same objects. A new version of longtail under the same lock uploads longtail alone. Only the
+interpreter comes from the instance: it needs the coordinator's minor version of Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from infra.ec2.environment import Part, archive
+from infra.ec2.layout import Layout
+from protocol.errors import ClusterError
+
+#: Counts changes of what an archive holds.
+FORMAT = 1
+PUT_TRIES = 5
+#: Archives built and sent at once.
+BUILDERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What an instance has to know to fetch it.
+
+    Attributes
+    ----------
+    manifest : str
+        sha256 of the manifest, which is the object of that name.
+    python : str
+        Minor version of the interpreter, such as ``3.11``.
+    machine : str
+        Processor, such as ``x86_64``.
+    size : int
+        Bytes of all archives.
+    built : int
+        Archives that were built now; 0 if all were there.
+    """
+
+    manifest: str
+    python: str
+    machine: str
+    size: int
+    built: int
+
+
+def fingerprint(parts: Sequence[Part]) -> str:
+    """Return the digest of version and lock: of the parts, the interpreter and the processor they are for."""
+    described = [FORMAT, sys.version_info[:2], platform.machine(), [part.fingerprint for part in parts]]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def ensure_bundle(s3: Any, layout: Layout, parts: Sequence[Part]) -> Bundle:
+    """Put the bundle where it is not yet; as many processes as like may do this at once.
+
+    Parameters
+    ----------
+    s3 : boto3 client
+    layout : Layout
+    parts : sequence of Part
+        See :func:`infra.ec2.environment.environment`.
+
+    Raises
+    ------
+    ClusterError
+        The bucket refuses an object again and again.
+    ConfigError
+        A file cannot be read.
+    """
+    there = _objects(s3, layout)
+    pointer = _read(s3, layout.bucket, layout.bundle(fingerprint(parts)))
+    if pointer is not None and {pointer["manifest"], *pointer["objects"]} <= there:
+        return _bundle(pointer, built=0)
+
+    def build(part: Part) -> tuple[dict[str, Any], bool]:
+        known = _read(s3, layout.bucket, layout.key("parts", f"{_key_of(part)}.json"))
+        if known is not None and known["sha256"] in there:
+            return known, False
+        content = archive(part)
+        sha256 = hashlib.sha256(content).hexdigest()
+        about = {
+            "name": part.name,
+            "version": part.version,
+            "sha256": sha256,
+            "size": len(content),
+        }
+        put_once(s3, layout.bucket, layout.object(sha256), content)
+        _put_json(s3, layout.bucket, layout.key("parts", f"{_key_of(part)}.json"), about)
+        return about, True
+
+    with ThreadPoolExecutor(BUILDERS) as pool:
+        done = list(pool.map(build, parts))
+    objects = [about for about, _ in done]
+    manifest = json.dumps({"format": FORMAT, "objects": objects}, sort_keys=True, indent=1).encode()
+    digest = hashlib.sha256(manifest).hexdigest()
+    put_once(s3, layout.bucket, layout.object(digest), manifest)
+    pointer = {
+        "manifest": digest,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "machine": platform.machine(),
+        "objects": [about["sha256"] for about in objects],
+        "size": sum(about["size"] for about in objects),
+    }
+    _put_json(s3, layout.bucket, layout.bundle(fingerprint(parts)), pointer)
+    return _bundle(pointer, built=sum(new for _, new in done))
+
+
+def put_once(s3: Any, bucket: str, key: str, content: bytes) -> bool:
+    """Put an object whose key says its content; return whether it was not there.
+
+    Raises
+    ------
+    ClusterError
+        The bucket refuses it again and again.
+    """
+    from botocore.exceptions import ClientError
+
+    checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    for _ in range(PUT_TRIES):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", ChecksumSHA256=checksum)
+        except ClientError as error:
+            code = str(error.response["Error"]["Code"])
+            if code in {"PreconditionFailed", "412"}:
+                return False
+            if code not in {"ConditionalRequestConflict", "409"}:  # another put of it is under way
+                raise ClusterError(
+                    f"s3://{bucket}/{key} cannot be written: {error}; check the bucket and the right to s3:PutObject"
+                ) from error
+        else:
+            return True
+    raise ClusterError(f"s3://{bucket}/{key} is being written by others all the time; try again")
+
+
+def _key_of(part: Part) -> str:
+    return fingerprint([part])
+
+
+def _bundle(pointer: dict[str, Any], built: int) -> Bundle:
+    return Bundle(pointer["manifest"], pointer["python"], pointer["machine"], pointer["size"], built)
+
+
+def _objects(s3: Any, layout: Layout) -> set[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=layout.bucket, Prefix=layout.objects)
+    return {entry["Key"].removeprefix(layout.objects) for page in pages for entry in page.get("Contents", ())}
+
+
+def _read(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    except ClientError as error:
+        if str(error.response["Error"]["Code"]) in {"NoSuchKey", "404"}:
+            return None
+        raise ClusterError(f"s3://{bucket}/{key} cannot be read: {error}; check the right to s3:GetObject") from error
+
+
+def _put_json(s3: Any, bucket: str, key: str, content: dict[str, Any]) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(content, sort_keys=True).encode())
