@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from faulty_proxy import FaultyProxy
 from haste import HASTE
 
 from infra.ec2.client import Aws
+
+HERE = Path(__file__).parent
+#: Of rules and texts; the others start servers, schedulers and processes, and are run with the slow tests.
+QUICK = {"test_ec2_cost", "test_ec2_policy", "test_ec2_reconcile", "test_fleet_settings", "test_userdata"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE and item.path.stem not in QUICK:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
