@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,9 @@ def run_until_stamped(folder: Path, port: int, least: int) -> int:
                 until(lambda: sum(1 for one in ledger.records() if one.event.kind == "stamp") >= least)
                 stamp = ledger.state().stamp
             assert stamp is not None
-            page = http.client.HTTPConnection(url.split("/")[2], timeout=60)
-            page.request("GET", "/")
-            assert "devnet" in page.getresponse().read().decode()
+            with closing(http.client.HTTPConnection(url.split("/")[2], timeout=60)) as page:
+                page.request("GET", "/")
+                assert "devnet" in page.getresponse().read().decode()
             network.send_signal(signal.SIGINT)
             assert network.wait(120) == 0
         finally:
