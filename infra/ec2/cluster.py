@@ -19,8 +19,8 @@ from infra.ec2.client import Aws
 from infra.ec2.cost import Bill
 from infra.ec2.fleet import Fleet, FleetState, prepare_ground
 from infra.ec2.fleet_settings import FleetSettings, vcpus
-from infra.ec2.instance import instance_of_worker
 from infra.ec2.inventory import end, take_inventory
+from infra.ec2.layout import instance_of
 from infra.ec2.prices import Prices, ask_prices
 from infra.ec2.reconcile import Limits
 from infra.ec2.tags import check_name
@@ -142,7 +142,7 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         """Want those instances no more all of whose workers are named; returns at once."""
         named = set(workers)
         on = self._workers()
-        spare = {name for name in map(instance_of_worker, named) if name and on.get(name, set()) <= named}
+        spare = {name for name in map(instance_of, named) if name and on.get(name, set()) <= named}
         self._spare = frozenset(spare)
         self._desired = max(0, self._desired - len(spare))
         self._wake_up()
@@ -150,7 +150,7 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
     def adapt(self, *, minimum: int = 0, maximum: int | None = None, **options: Any) -> Any:
         """Let the number of workers follow the work, whole instances at a time; see ``distributed.Adaptive``."""
         most = self._settings.instances * self.slots if maximum is None else maximum
-        return super().adapt(minimum=minimum, maximum=most, worker_key=_instance_of, **options)
+        return super().adapt(minimum=minimum, maximum=most, worker_key=_group_of, **options)
 
     @property
     def observed(self) -> set[str]:
@@ -242,14 +242,13 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         """Return the names of the workers on each instance, as the scheduler lists them."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for worker in list(self.scheduler.workers.values()) if self.scheduler else []:
-            if instance := instance_of_worker(worker.name):
+            if instance := instance_of(worker.name):
                 found[instance].add(str(worker.name))
         return dict(found)
 
     def _busy(self, instance: str) -> bool:
         return any(
-            worker.processing and instance_of_worker(worker.name) == instance
-            for worker in self.scheduler.workers.values()
+            worker.processing and instance_of(worker.name) == instance for worker in self.scheduler.workers.values()
         )
 
     def _wake_up(self) -> None:
@@ -291,6 +290,6 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         return "; ".join(left)
 
 
-def _instance_of(worker: Any) -> str:
+def _group_of(worker: Any) -> str:
     """Return the group that Dask closes together: the instance of a worker."""
-    return instance_of_worker(worker.name) or str(worker.name)
+    return instance_of(worker.name) or str(worker.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +15,6 @@ ALIVE = frozenset({"pending", "running"})
 GONE = frozenset({"shutting-down", "terminated"})
 #: Most instances named in one call.
 MAX_IDS = 500
-_WORKER = re.compile(r"(i-[0-9a-f]+)(?:-\d+)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +51,6 @@ class Instance:
     def alive(self) -> bool:
         """Whether it works or will."""
         return self.state in ALIVE
-
-
-def instance_of_worker(name: object) -> str:
-    """Return the instance that a worker is on by the worker's name: the instance id, with ``-K`` where there are several.
-
-    Empty for a worker that is on none.
-    """
-    match = _WORKER.match(str(name))
-    return match[1] if match else ""
 
 
 def find_instances(aws: Aws, *, cluster: str | None = None, launches: Sequence[str] = ()) -> list[Instance]:
