@@ -66,8 +66,8 @@ def serve(service: Service, metrics: Metrics, log: logging.Logger, listen: str) 
         return 200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()
 
     pages = {**service.pages, "/healthz": healthz, "/readyz": readyz, "/metrics": counted}
-    server = HealthServer(listen, pages)
-    with closing(server), _stopped_by_signals(supervisor, log):
+    # Signals first: whoever has had an answer from the server may ask for an orderly end.
+    with _stopped_by_signals(supervisor, log), closing(HealthServer(listen, pages)) as server:
         log.info(f"{service.name} started", extra={"listen": server.address})
         supervisor.start()
         notify("READY=1")
