@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     tls_ca: str = Field("", description="certificate authority file for tls:// schedulers")
     tls_cert: str = Field("", description="client certificate file for tls:// schedulers")
     tls_key: str = Field("", description="client key file for tls:// schedulers")
+    bucket: str = Field(
+        "",
+        description="s3://BUCKET/PATH for what machines share: the environment of EC2 instances, copies of runs; empty: none",
+    )
     budget: float = Field(10.0, gt=0, le=1e6, description="most an EC2 cluster may cost in one run, dollars")
     max_price: float = Field(
         0.0, ge=0, le=1e3, description="most an EC2 instance may cost per hour, dollars; 0: its on-demand price"
