@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.process_cpu import CpuClock
 from data.panel import Panel, load_panel, score_rows
 from data.splits import Split, thin, walk_forward
-from infra.cluster import open_executor
+from infra.cluster import Job, open_executor
 from infra.settings import load_settings
 from miner.config import RunConfig
 from miner.engine import Snapshot, run_search
@@ -152,7 +152,7 @@ def run_ours(config: RunConfig, cache: Path, cpu_budget: float, cluster: str) ->
 
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder), config, {})
-        with open_executor(cluster, "miner.program", cache, load_settings(workers=2)) as executor:
+        with open_executor(cluster, Job("miner.program", cache, load_settings(workers=2))) as executor:
             before = own_cpu()
             result = run_search(search, journal, executor, watch=watch, interrupted=lambda: clock.now >= cpu_budget)
             client_cpu, ended_at = own_cpu() - before, time.time()

@@ -1,4 +1,4 @@
-"""Which cluster a run uses: the local pool, a local Dask cluster, or an existing scheduler.
+"""Which cluster a run uses: the local pool, a local Dask cluster, one on EC2, or an existing scheduler.
 
 ``--cluster`` takes KIND or ADDRESS. A further kind needs an entry in :data:`STARTERS` and nothing else.
 """
@@ -9,8 +9,10 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.dask_executor import DaskExecutor
 from infra.dask_settings import OWN_CLUSTER, allow_files
@@ -21,6 +23,36 @@ from protocol.errors import ClusterError, UsageError
 
 #: Loggers that Dask lets write to stderr.
 DASK_LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "asyncio")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a cluster is started for.
+
+    Attributes
+    ----------
+    program : str
+        Module for the fork servers.
+    cache : Path
+        Cache folder of the local pool; Dask workers use the one of their own home.
+    settings : Settings
+    log : Path, optional
+        stderr of the local pool's server.
+    run : str
+        Name of the run.
+    data : str
+        Address of its dataset.
+    record : mapping, optional
+        Of the account of an earlier session, see :class:`infra.executor.Account`.
+    """
+
+    program: str
+    cache: Path
+    settings: Settings
+    log: Path | None = None
+    run: str = "run"
+    data: str = ""
+    record: Mapping[str, Any] | None = None
 
 
 def parse_cluster(value: str | None, settings: Settings) -> str:
@@ -38,52 +70,44 @@ def parse_cluster(value: str | None, settings: Settings) -> str:
     if chosen in STARTERS or (address and 0 < int(address[3]) < 1 << 16):
         return chosen
     kinds = ", ".join(kind for kind in STARTERS if kind != "pool")
-    if chosen == "ec2":
-        raise UsageError(f"--cluster ec2 is not available yet; use one of: {kinds}, tcp://HOST:PORT, tls://HOST:PORT")
     source = "setting cluster =" if value == "default" else "--cluster"
     hint = f"; a command goes before its options: `{chosen} … --cluster`" if re.fullmatch(r"[a-z]+", chosen) else ""
     raise UsageError(f"{source} {chosen!r} is neither a kind ({kinds}) nor an address such as tcp://host:8786{hint}")
 
 
 @contextlib.contextmanager
-def open_executor(
-    kind: str, program: str, cache: Path, settings: Settings, log: Path | None = None
-) -> Iterator[Executor]:
+def open_executor(kind: str, job: Job) -> Iterator[Executor]:
     """Start or reach the cluster and close it at the end.
 
     Parameters
     ----------
     kind : str
         Result of :func:`parse_cluster`.
-    program : str
-        Module for the fork servers.
-    cache : Path
-        Cache folder of the local pool; Dask workers use the one of their own home.
-    settings : Settings
-    log : Path, optional
-        stderr of the local pool's server.
+    job : Job
 
     Raises
     ------
     ClusterError
-        The scheduler does not answer, does not fit this version, or has no workers.
+        The scheduler does not answer, does not fit this version, or has no workers; AWS refuses or does not answer; at the
+        end: something of the cluster is left.
     ConfigError
-        A tls:// address without usable certificate files.
+        A tls:// address without usable certificate files; settings, credentials or bucket for EC2 that do not do.
     """
     with contextlib.nullcontext() if kind == "pool" else _quiet_dask():
         starter = STARTERS.get(kind)
-        executor = starter(program, cache, settings, log) if starter else _existing(kind, program, settings)
+        executor = starter(job) if starter else _existing(kind, job)
         try:
             yield executor
         finally:
             executor.close()
 
 
-def _pool(program: str, cache: Path, settings: Settings, log: Path | None) -> Executor:
-    return LocalExecutor(program, cache, settings.workers, log)
+def _pool(job: Job) -> Executor:
+    return LocalExecutor(job.program, job.cache, job.settings.workers, job.log)
 
 
-def _local(program: str, _cache: Path, settings: Settings, _log: Path | None) -> Executor:
+def _local(job: Job) -> Executor:
+    settings = job.settings
     with contextlib.ExitStack() as started:
         try:
             allow_files(settings.workers)
@@ -102,12 +126,20 @@ def _local(program: str, _cache: Path, settings: Settings, _log: Path | None) ->
             raise ClusterError(
                 f"the local Dask cluster does not start: {error}; run without --cluster, or with fewer workers"
             ) from error
-        return DaskExecutor(client, program, f"local Dask cluster, {settings.workers} workers", started.pop_all().close)
+        return DaskExecutor(
+            client, job.program, f"local Dask cluster, {settings.workers} workers", started.pop_all().close
+        )
 
 
-def _existing(address: str, program: str, settings: Settings) -> Executor:
-    client = reach_scheduler(address, settings)
-    return DaskExecutor(client, program, address, client.close)
+def _ec2(job: Job) -> Executor:
+    from infra.ec2.executor import start_ec2  # an extra
+
+    return start_ec2(job.program, job.settings, job.run, job.data, job.record)
+
+
+def _existing(address: str, job: Job) -> Executor:
+    client = reach_scheduler(address, job.settings)
+    return DaskExecutor(client, job.program, address, client.close)
 
 
 @contextlib.contextmanager
@@ -128,4 +160,4 @@ def _quiet_dask() -> Iterator[None]:
             logger.setLevel(level)
 
 
-STARTERS: dict[str, Callable[[str, Path, Settings, Path | None], Executor]] = {"pool": _pool, "local": _local}
+STARTERS: dict[str, Callable[[Job], Executor]] = {"pool": _pool, "local": _local, "ec2": _ec2}

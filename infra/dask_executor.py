@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.executor import MAX_ATTEMPTS, lost_too_often
+from infra.executor import MAX_ATTEMPTS, FreeMachines, lost_too_often
 from infra.forkclient import Reply, ServerDiedError, run_here
 from protocol.errors import ClusterError
 
@@ -45,7 +45,7 @@ class _Running:
     presumed_start: float | None = None
 
 
-class DaskExecutor:
+class DaskExecutor(FreeMachines):
     """Executor over a connected ``distributed.Client``; see :class:`infra.executor.Executor`.
 
     Parameters
@@ -82,7 +82,7 @@ class DaskExecutor:
         self._done: queue.SimpleQueue[tuple[int, Any, Any]] = queue.SimpleQueue()
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]  # asked anew each time
         """Threads of the workers that the scheduler knew a couple of seconds ago."""
         # What the client keeps up to date by itself: asking the scheduler would wait for ever for a frozen one.
         return int(self._client._scheduler_identity.get("total_threads", 0))

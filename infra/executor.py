@@ -14,9 +14,11 @@ import heapq
 import queue
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from infra.dollars import in_dollars
 from infra.forkclient import ForkServer, Reply, ServerDiedError
 from protocol.errors import ClusterError
 
@@ -24,11 +26,50 @@ from protocol.errors import ClusterError
 MAX_ATTEMPTS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the machines of an executor cost, all sessions of the run together.
+
+    Attributes
+    ----------
+    spent, rate, budget : int
+        So far, per hour at present, and at most; micro-dollars.
+    exhausted : bool
+        The budget bears no more: the machines are being ended, and the run has to stop.
+    record : mapping
+        Plain JSON values with which a later session goes on.
+    """
+
+    spent: int
+    rate: int
+    budget: int
+    exhausted: bool
+    record: Mapping[str, Any]
+
+    def words(self) -> str:
+        """Return it for people."""
+        hourly = f", {in_dollars(self.rate)} an hour now" if self.rate else ""
+        return f"{in_dollars(self.spent)} of at most {in_dollars(self.budget)}{hourly}"
+
+
 class Executor(Protocol):
     """Runs tasks of one program."""
 
     #: One line for people: what it is and where.
     description: str
+    #: Where data must lie that its machines cannot read from here, None where they can.
+    shelf: str | None
+
+    @property
+    def capacity(self) -> int:
+        """Evaluations that run at once when all machines are there."""
+
+    @property
+    def account(self) -> Account | None:
+        """What it costs, None where nothing is paid for."""
+
+    def news(self) -> list[str]:
+        """Return what became of its machines since the last call, in words."""
 
     @property
     def slots(self) -> int:
@@ -54,6 +95,27 @@ class Executor(Protocol):
         """Drop what is in flight and end the processes this executor started."""
 
 
+class FreeMachines:
+    """The part of an executor whose machines cost nothing and read what this one reads."""
+
+    shelf: str | None = None
+    slots: int
+
+    @property
+    def capacity(self) -> int:
+        """See :class:`Executor`: the slots of now."""
+        return self.slots
+
+    @property
+    def account(self) -> Account | None:
+        """See :class:`Executor`."""
+        return None
+
+    def news(self) -> list[str]:
+        """See :class:`Executor`."""
+        return []
+
+
 def lost_too_often(k: int, why: object, times: int = MAX_ATTEMPTS, *, others_ended: bool) -> Reply:
     """Return the reply of a task over which its server or worker died this many `times`.
 
@@ -69,7 +131,7 @@ def lost_too_often(k: int, why: object, times: int = MAX_ATTEMPTS, *, others_end
     return {"end": "error", "error": f"lost its server {times} times: {why}"}
 
 
-class LocalExecutor:
+class LocalExecutor(FreeMachines):
     """A pool on this machine: one fork server, `slots` children at a time.
 
     Lower numbers run first. When the server dies, what ran in it runs again at the end, one by one, so that the task that did

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
-    cluster: str = Field("local", description="what `--cluster` without a value means: local, tcp://…, tls://…")
+    cluster: str = Field("local", description="what `--cluster` without a value means: local, ec2, tcp://…, tls://…")
     workers: int = Field(2, ge=1, le=10_000, description="slots of the local pool or local Dask cluster")
     data: str = Field(
         "sample",
@@ -71,6 +71,10 @@ class Settings(BaseSettings):
         "",
         description="address (203.0.113.7/32) or group (sg-…) of the scheduler's machine, which may reach the workers",
     )
+    ec2_contact: str = Field(
+        "",
+        description="HOST or HOST:PORT under which instances reach this machine's scheduler; empty: its own address, any port",
+    )
     ec2_key: str = Field("", description="EC2 key pair for ssh; empty: none. No port is opened for it")
     ec2_image: str = Field("", description="image (AMI); empty: the newest Amazon Linux 2023")
     ec2_profile: str = Field(
@@ -78,7 +82,8 @@ class Settings(BaseSettings):
     )
     ec2_volume_gb: int = Field(20, ge=8, le=1000, description="encrypted volume of each instance, GB")
     ec2_lifetime: str = Field("12h", description="an instance ends itself after this: 90m, 12h, 2d")
-    ec2_idle: str = Field("20m", description="an instance ends itself after this long without work or scheduler")
+    ec2_idle: str = Field("20m", description="an instance ends itself after this long without work")
+    ec2_lost: str = Field("5m", description="an instance ends itself after this long without its scheduler")
     ledger: str = Field("local", description="ledger: `local` (in the home) or a file")
     fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")

@@ -41,14 +41,22 @@ SUBMIT = click.option(
 )
 
 
+BUDGET = click.option(
+    "--budget", type=click.FloatRange(min=0, min_open=True), help="Most an EC2 cluster may cost in this run, dollars."
+)
+MAX_PRICE = click.option(
+    "--max-price", type=click.FloatRange(min=0), help="Most an EC2 instance may cost per hour, dollars."
+)
+
+
 @click.group(cls=LongtailGroup, invoke_without_command=True, lazy=LAZY)
 @click.option(
     "--cluster",
     is_flag=False,
     flag_value="default",
     metavar="[KIND|ADDRESS]",
-    help="Where to evaluate: alone, a local Dask cluster (or the one of the settings); tcp://HOST:PORT or tls://HOST:PORT, an "
-    "existing scheduler. Without it: a pool in this process.",
+    help="Where to evaluate: alone, a local Dask cluster (or the one of the settings); ec2, instances of its own; "
+    "tcp://HOST:PORT or tls://HOST:PORT, an existing scheduler. Without it: a pool in this process.",
 )
 @click.option(
     "--data",
@@ -75,6 +83,8 @@ SUBMIT = click.option(
 )
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Stop hopeless candidates early.")
 @click.option("--prefix-cache/--no-prefix-cache", default=True, show_default=True, help="Share fitted prefixes.")
+@BUDGET
+@MAX_PRICE
 @click.option("--out", type=FOLDER, help="Folder for journal, module, pictures and report.")
 @SUBMIT
 @click.option("--dry-run", is_flag=True, help="Show the plan and leave.")
@@ -93,7 +103,7 @@ def main(context: click.Context, /, as_json: bool, submit: bool, **given: Any) -
     from miner.run import mine
     from miner.view import open_view
 
-    names = ("data", "topic", "space", "evaluations", "time_budget", "population", "workers")
+    names = ("data", "topic", "space", "evaluations", "time_budget", "population", "workers", "budget", "max_price")
     settings = load_settings(**{name: given[name] for name in names})
     options = Options(**{name: value for name, value in given.items() if name not in names})
     view = open_view(as_json)
@@ -137,6 +147,8 @@ def _quiet_libraries() -> None:
 @click.option("--cluster", is_flag=False, flag_value="default", metavar="[KIND|ADDRESS]", help="As for a new run.")
 @click.option("--workers", type=click.IntRange(min=1), help="Evaluations at once on a local pool or cluster.")
 @click.option("--time-budget", metavar="DURATION", help="For this session.")
+@BUDGET
+@MAX_PRICE
 @SUBMIT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
 @click.pass_context

@@ -16,6 +16,7 @@ from protocol.errors import EXIT_OK, ClusterError, UsageError
 if TYPE_CHECKING:
     from infra.ec2.client import Aws
     from infra.ec2.inventory import Belongings, Ended
+    from infra.settings import Settings
 
 REGION = click.option(
     "--region", metavar="NAME|all", help="AWS region, or all that the account has enabled; default: the setting."
@@ -37,7 +38,7 @@ def cluster() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def list_(region: str | None, as_json: bool) -> None:
     """List clusters: instances, what they cost, and what else is left of them."""
-    from infra.ec2.cost import in_dollars
+    from infra.dollars import in_dollars
     from infra.ec2.inventory import running_cost, take_inventory
     from infra.settings import load_settings
 
@@ -85,6 +86,8 @@ def down(
 ) -> None:
     """End everything of the cluster NAME, or of all clusters: instances, then all else; wait until it is gone.
 
+    Where the setting `bucket` is known, their certificates are deleted, too.
+
     Exit code 4 when something is left after that.
     """
     from infra.ec2.inventory import LOOK_S, end, take_inventory
@@ -102,11 +105,26 @@ def down(
             raise UsageError("`cluster down` has nobody to ask here; give --yes")
         click.confirm("End all of it?", abort=True, err=True)
     ended = [end(aws, one, patience_s=wait_s, say=say, look_s=min(LOOK_S, wait_s or LOOK_S)) for aws, one in found]
+    names = {one.cluster for _, one in found} | ({name} if name else set())
+    if settings.bucket and names:
+        _remove_secrets(settings, names)
     if as_json:
         click.echo(json.dumps([_facts(one) for one in ended], indent=1))
     else:
         _tell(ended, name)
     context.exit(ClusterError.exit_code if any(one.left for one in ended) else EXIT_OK)
+
+
+def _remove_secrets(settings: Settings, names: set[str]) -> None:
+    """Delete the certificates of clusters that are ended from the bucket of the settings."""
+    from infra.ec2.bucket import layout_of, open_bucket
+    from infra.ec2.certificates import remove_certificates
+    from infra.ec2.client import Aws
+
+    layout = layout_of(settings.bucket)
+    s3 = open_bucket(Aws(settings.ec2_region), layout)
+    for name in names:
+        remove_certificates(s3, layout, name)
 
 
 def _one(region: str | None) -> str | None:

@@ -12,17 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.executor import Executor
+from infra.executor import Account, Executor
 from miner.journal import Journal
 from miner.outcome import Outcome
 from miner.program import outcome_of
 from miner.search import Member, PruningCount, Search, SearchExhaustedError
 from miner.task import Task, task_of
 
-StopReason = Literal["done", "exhausted", "time", "interrupted"]
+StopReason = Literal["done", "exhausted", "time", "budget", "interrupted"]
 #: After the time budget, how long evaluations in flight may still come in, seconds.
 GRACE_S = 10.0
 POLL_S = 0.25
+#: Between two notes of what the machines cost, seconds: a session that is killed forgets no more than that.
+ACCOUNT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Snapshot:
     pruning : PruningCount
     latest : tuple of Outcome
         What came in since the last snapshot.
+    account : Account, optional
+        What the machines cost; None where nothing is paid for.
+    news : tuple of str
+        What became of the machines since the last snapshot, in words.
     """
 
     evaluated: int
@@ -65,6 +71,8 @@ class Snapshot:
     best: float
     pruning: PruningCount
     latest: tuple[Outcome, ...]
+    account: Account | None
+    news: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ class _Loop:
         self.tasks: dict[int, Task] = {}
         self.fresh: list[Outcome] = []
         self.collected = 0
+        self.accounted_at = float("-inf")
 
     @property
     def elapsed(self) -> float:
@@ -164,7 +173,19 @@ class _Loop:
             best=front[0].outcome.score if front else float("nan"),
             pruning=self.search.pruning,
             latest=fresh,
+            account=self.executor.account,
+            news=tuple(self.executor.news()),
         )
+
+    def exhausted(self) -> bool:
+        """Whether the budget bears no more; the journal learns every few seconds what was spent."""
+        account = self.executor.account
+        if account is None:
+            return False
+        if account.exhausted or self.clock() - self.accounted_at >= ACCOUNT_S:
+            self.accounted_at = self.clock()
+            self.journal.record_account(account.record)
+        return account.exhausted
 
 
 def run_search(
@@ -210,6 +231,9 @@ def run_search(
     while True:
         if interrupted():
             reason = "interrupted"
+            break
+        if loop.exhausted():
+            reason = "budget"
             break
         if reason == "done" and loop.elapsed >= loop.time_budget_s:
             reason = "time"

@@ -190,6 +190,17 @@ class Journal:
         with _explained(self.path, "read", "start a new run"):
             return self._db.execute("SELECT 1 FROM candidates WHERE text = ?", (text,)).fetchone() is not None
 
+    def record_account(self, record: Mapping[str, Any]) -> None:
+        """Write down what the machines of this and earlier sessions cost; replaces what was written before."""
+        with self._written():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('account', ?)", (json.dumps(dict(record)),))
+
+    def account(self) -> dict[str, Any] | None:
+        """Return what :meth:`record_account` wrote last, None if it never did."""
+        with _explained(self.path, "read", "start a new run"):
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'account'").fetchone()
+            return None if row is None else dict(json.loads(row[0]))
+
     def summary(self) -> dict[str, Any]:
         """Return what a list of runs shows."""
         with _explained(self.path, "read", "start a new run"):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from data.panel import Panel
 from data.splits import Split
 from miner.config import RunConfig, default_window
 from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from infra.ec2.offer import Offer
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)\Z", re.ASCII)
@@ -63,6 +66,8 @@ class Plan:
         Command that continues the run.
     adapt_window : bool
         The window may still grow with the slots of the cluster: the user chose none.
+    offer : Offer, optional
+        What machines on EC2 will cost.
     """
 
     config: RunConfig
@@ -74,6 +79,7 @@ class Plan:
     folder: Path
     resume: str
     adapt_window: bool = False
+    offer: Offer | None = None
 
     def widened(self, slots: int) -> Plan:
         """Return the plan with a window that keeps a cluster of so many slots busy, unless the user chose one."""
@@ -109,6 +115,7 @@ class Plan:
             "memory_mb": config.memory_mb,
             "folder": str(self.folder),
             "resume": self.resume,
+            "offer": self.offer.to_dict() if self.offer else None,
         }
 
     def lines(self) -> list[tuple[str, str]]:
@@ -133,6 +140,7 @@ class Plan:
             ("budget", f"{plan['evaluations']} evaluations, {budget}"),
             ("limits", f"{plan['cpu_cap_s']:g} CPU seconds to begin with and {plan['memory_mb']} MB per evaluation"),
             ("cluster", where.get(self.cluster, self.cluster)),
+            *(self.offer.lines() if self.offer else ()),
             ("results", plan["folder"]),
             ("resume", plan["resume"]),
         ]

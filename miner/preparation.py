@@ -104,12 +104,19 @@ def plan_of(config: RunConfig, kind: str, settings: Settings, time_budget_s: flo
     ------
     DataError
         The dataset is not what the configuration names, or too small for the folds.
+    ConfigError, ClusterError
+        Settings or credentials for EC2 do not do, or AWS does not tell its prices.
     """
     panel = load_panel(config.data_uri, config.data_root, config.topic, cache=panels_folder())
     split = walk_forward(panel.time, horizon=config.topic.horizon, n_folds=config.folds, holdout=config.holdout)
     name = folder.name if folder.parent == find_home().runs else str(folder)
     resume = f"{command_name()} resume {shlex.quote(name)}" + (f" --cluster {kind}" if kind != "pool" else "")
-    return Plan(config, panel, split, kind, settings.workers, time_budget_s, folder, resume)
+    offer = None
+    if kind == "ec2":
+        from infra.ec2.offer import ask_offer  # an extra
+
+        offer = ask_offer(settings, time_budget_s)
+    return Plan(config, panel, split, kind, settings.workers, time_budget_s, folder, resume, offer=offer)
 
 
 def smallest_fit(plan: Plan) -> int:

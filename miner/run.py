@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from data.panel_store import CACHE_BYTES
-from infra.cluster import open_executor
-from infra.executor import Executor
+from data.shelf import shelve
+from infra.cluster import Job, open_executor
+from infra.executor import Account, Executor
 from infra.home import find_home, make_folder
 from infra.settings import Settings
 from miner.artefacts import write_artefacts
@@ -42,9 +45,9 @@ def mine(plan: Plan, settings: Settings, view: View) -> int:
     make_folder(plan.folder, free_bytes=RUN_BYTES)
     try:
         with _interruptible() as interrupted, _cluster(plan, settings, view) as executor:
-            plan, before = plan.widened(executor.slots), plan.config.window
+            plan, before = plan.widened(executor.capacity), plan.config.window
             if plan.config.window > before:
-                view.note(f"window {plan.config.window}, for {executor.slots} slots")
+                view.note(f"window {plan.config.window}, for {executor.capacity} slots")
             with _started(plan) as journal:
                 return _search(plan, journal, executor, view, interrupted)
     except LongtailError:
@@ -69,7 +72,11 @@ def continue_run(plan: Plan, journal: Journal, settings: Settings, view: View) -
         The cluster, the data on the workers, or the journal fails. The journal is whole.
     """
     journal.check_versions(library_versions())
-    with journal.locked(), _interruptible() as interrupted, _cluster(plan, settings, view) as executor:
+    with (
+        journal.locked(),
+        _interruptible() as interrupted,
+        _cluster(plan, settings, view, journal.account()) as executor,
+    ):
         return _search(plan, journal, executor, view, interrupted)
 
 
@@ -81,28 +88,50 @@ def _started(plan: Plan) -> Iterator[Journal]:
 
 
 @contextmanager
-def _cluster(plan: Plan, settings: Settings, view: View) -> Iterator[Executor]:
+def _cluster(plan: Plan, settings: Settings, view: View, record: Mapping[str, Any] | None = None) -> Iterator[Executor]:
     view.note("starting the cluster")
     cache = make_folder(find_home().cache / "evaluations", free_bytes=CACHE_BYTES)
-    with open_executor(plan.cluster, PROGRAM, cache, settings, plan.folder / "evaluations.log") as executor:
-        yield executor
+    log = plan.folder / "evaluations.log"
+    job = Job(PROGRAM, cache, settings, log, plan.folder.name, plan.config.data_uri, record)
+    executor: Executor | None = None
+    try:
+        with open_executor(plan.cluster, job) as executor:
+            try:
+                yield executor
+            finally:
+                if executor.account is not None:
+                    view.note("ending the machines")
+    finally:
+        if executor is not None and executor.account is not None:
+            _settle(executor.account, plan.folder, view)
+
+
+def _settle(account: Account, folder: Path, view: View) -> None:
+    """Write down and tell what the machines cost in the end."""
+    with suppress(LongtailError), closing(Journal.open(folder)) as journal:  # without a run there is no journal
+        journal.record_account(account.record)
+    view.event("cost", {"spent": account.spent, "budget": account.budget}, [("cost", account.words())])
 
 
 def _search(plan: Plan, journal: Journal, executor: Executor, view: View, interrupted: Callable[[], bool]) -> int:
     journal.start_session(datetime.now(UTC).isoformat(timespec="seconds"), plan.cluster)
+    config = plan.config
+    if executor.shelf is not None:
+        view.note(f"bringing the data to {executor.shelf}")
+        config = replace(config, data_uri=shelve(config.data_uri, config.data_root, executor.shelf))
     view.note("loading TPOT's search space")
     n_features, smallest = len(plan.panel.feature_names), smallest_fit(plan)
     space = search_space(plan.config.space, n_features=n_features, n_samples=smallest)
     view.note(f"searching on {executor.description}")
     result = run_search(
-        Search(plan.config, space, n_features, smallest),
+        Search(config, space, n_features, smallest),
         journal,
         executor,
         interrupted=interrupted,
         watch=view.progress,
         time_budget_s=plan.time_budget_s,
     )
-    return _finish(plan, result, executor, view, interrupted)
+    return _finish(replace(plan, config=config), result, executor, view, interrupted)
 
 
 def _finish(plan: Plan, result: SearchResult, executor: Executor, view: View, interrupted: Callable[[], bool]) -> int:
@@ -123,9 +152,9 @@ def _finish(plan: Plan, result: SearchResult, executor: Executor, view: View, in
             for member in result.front
         ],
     }
-    if result.reason == "interrupted":
+    if result.reason in {"interrupted", "budget"}:
         view.result({**ends, "next": plan.resume}, None)
-        return EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED if result.reason == "interrupted" else BudgetReachedError.exit_code
     if not result.front:
         reasons = sorted({f"{outcome.status} ({outcome.reason})" for outcome in result.outcomes.values()})
         raise BudgetReachedError(
@@ -150,6 +179,7 @@ def _ended(result: SearchResult, plan: Plan) -> str:
         "done": "all candidates tried",
         "exhausted": "the space has no further valid pipeline",
         "time": "time budget reached",
+        "budget": "the budget in dollars bears no more; everything so far is in the journal",
         "interrupted": "interrupted; everything so far is in the journal",
     }
     return f"{words[result.reason]}: {len(result.outcomes)} of {plan.config.evaluations} in {result.elapsed_s:.0f} s"

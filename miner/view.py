@@ -73,6 +73,11 @@ def counts(snapshot: Snapshot) -> str:
     return ", ".join(f"{number} {words.get(status, status)}" for status, number in sorted(snapshot.statuses.items()))
 
 
+def cost(snapshot: Snapshot) -> str:
+    """Return what the machines cost so far, empty where nothing is paid for."""
+    return f", {snapshot.account.words()}" if snapshot.account else ""
+
+
 class LineView:
     """Plain text: one line per batch of outcomes."""
 
@@ -99,6 +104,8 @@ class LineView:
 
     def progress(self, snapshot: Snapshot) -> None:
         """See :class:`View`."""
+        for line in snapshot.news:
+            self.note(line)
         due = snapshot.evaluated - self._shown >= BATCH or snapshot.elapsed_s - self._shown_at >= BATCH_S
         if not due and snapshot.in_flight:
             return
@@ -109,6 +116,7 @@ class LineView:
         self.note(
             f"{snapshot.evaluated}/{snapshot.evaluations} ({counts(snapshot)}), {best}, "
             f"{duration(snapshot.elapsed_s)} gone, about {duration(snapshot.eta_s)} to go, {snapshot.slots} slots"
+            f"{cost(snapshot)}"
         )
 
     def result(self, result: dict[str, Any], report: Report | None) -> None:
@@ -144,8 +152,9 @@ class JsonView:
 
     def progress(self, snapshot: Snapshot) -> None:
         """See :class:`View`."""
-        if not snapshot.latest and snapshot.in_flight:
+        if not snapshot.latest and snapshot.in_flight and not snapshot.news:
             return
+        account = snapshot.account
         self._write(
             "progress",
             {
@@ -158,6 +167,8 @@ class JsonView:
                 "in_flight": snapshot.in_flight,
                 "best": snapshot.best if math.isfinite(snapshot.best) else None,
                 "outcomes": [_short(outcome) for outcome in snapshot.latest],
+                "cost": {"spent": account.spent, "rate": account.rate, "budget": account.budget} if account else None,
+                "news": list(snapshot.news),
             },
         )
 
@@ -224,6 +235,8 @@ class LiveView(LineView):
         if self._live is None:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
+        for line in snapshot.news:
+            self._console.print(line, markup=False, highlight=False)
         self._live.update(self._picture(snapshot))
 
     def result(self, result: dict[str, Any], report: Report | None) -> None:
@@ -254,7 +267,7 @@ class LiveView(LineView):
             ProgressBar(total=snapshot.evaluations, completed=snapshot.evaluated, width=30),
             f"{snapshot.evaluated}/{snapshot.evaluations}",
             f"{duration(snapshot.elapsed_s)} gone, {duration(snapshot.eta_s)} to go",
-            f"{snapshot.slots} slots, {snapshot.in_flight} in flight, {snapshot.resubmitted} restarted",
+            f"{snapshot.slots} slots, {snapshot.in_flight} in flight, {snapshot.resubmitted} restarted{cost(snapshot)}",
         )
         front = Table(title="Pareto front", title_justify="left", box=None, padding=(0, 2))
         for title, justify in (("#", "right"), ("score", "right"), ("complexity", "right"), ("pipeline", "left")):

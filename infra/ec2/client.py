@@ -120,6 +120,10 @@ class Aws:
         Empty: what the AWS configuration of this machine says.
     patience : Patience
 
+    Attributes
+    ----------
+    session : boto3.session.Session
+
     Raises
     ------
     ConfigError
@@ -134,12 +138,12 @@ class Aws:
         except ImportError as error:
             raise ConfigError(f"EC2 needs boto3, which is missing ({error}); install longtail[ec2]") from error
         try:
-            self._session = boto3.session.Session(region_name=region or None)
+            self.session = boto3.session.Session(region_name=region or None)
         except botocore.exceptions.ProfileNotFound as error:
             raise ConfigError(f"AWS_PROFILE names no profile of this machine: {error}; see `aws configure`") from error
-        if not self._session.region_name:
+        if not self.session.region_name:
             raise ConfigError("no AWS region is named; give --region or the setting ec2_region, such as eu-central-1")
-        self.region: str = self._session.region_name
+        self.region: str = self.session.region_name
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -287,7 +291,7 @@ class Aws:
         with self._lock:  # making clients is not thread-safe, using them is
             if (service, region) not in self._clients:
                 try:
-                    self._clients[service, region] = self._session.client(service, region_name=region, config=options)
+                    self._clients[service, region] = self.session.client(service, region_name=region, config=options)
                 except (BotoCoreError, ValueError) as error:
                     raise ConfigError(
                         f"no client of {service} for region {region!r}: {_words(error)}; check the setting ec2_region "

@@ -129,6 +129,11 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         self.close()
 
     @property
+    def region(self) -> str:
+        """AWS region."""
+        return self._aws.region
+
+    @property
     def slots(self) -> int:
         """Workers of the smallest instance that may be started."""
         return self._settings.workers_per_instance or min(vcpus(name) for name in self._settings.types)

@@ -8,15 +8,12 @@ traffic, requests to S3, tax, discounts and free tiers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infra.ec2.instance import GONE, Instance
 
-#: Micro-dollars in a dollar.
-DOLLAR = 1_000_000
 HOUR_S = 3600
 #: Seconds of an instance that are billed at least.
 MINIMUM_S = 60
@@ -27,20 +24,6 @@ VOLUME_GB_MONTH = 152_000
 MONTH_H = 730
 #: An hour of a public IPv4 address, everywhere: 0.005 dollars.
 ADDRESS_HOUR = 5_000
-
-
-def micro_dollars(dollars: float | str | Decimal) -> int:
-    """Return dollars as whole micro-dollars, rounded up; the float 0.1 is one tenth."""
-    exact = Decimal(str(dollars)) * DOLLAR
-    return int(exact.to_integral_value(ROUND_CEILING))
-
-
-def in_dollars(amount: int) -> str:
-    """Return an amount in dollars for people: to the cent, rounded up, below a dollar to a hundredth of that."""
-    digits = 2 if amount >= DOLLAR else 4
-    step = 10 ** (6 - digits)
-    units = -(-amount // step)
-    return f"${units // 10**digits:,}.{units % 10**digits:0{digits}}"
 
 
 def extras_hour(volume_gb: int) -> int:
@@ -117,6 +100,15 @@ class Bill:
             if name not in listed and rental.end is None:
                 rentals[name] = Rental(rental.price, rental.start, max(now, rental.start))
         return Bill(rentals)
+
+    def closed(self, now: float, *, alive: Container[str] = (), then: float = 0.0) -> Bill:
+        """Return the bill with everything ended at `now`, Unix time, that had not ended before; what is `alive`, at `then`."""
+        return Bill(
+            {
+                name: replace(one, end=max(then if name in alive else now, one.start)) if one.end is None else one
+                for name, one in self.rentals.items()
+            }
+        )
 
     def spent(self, now: float) -> int:
         """Return the cost up to `now`, Unix time, micro-dollars."""

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from infra.dollars import in_dollars
 from infra.ec2.client import Aws
-from infra.ec2.cost import Bill, affordable, extras_hour, in_dollars, seconds_left
+from infra.ec2.cost import Bill, affordable, extras_hour, seconds_left
 from infra.ec2.fleet_settings import FleetSettings
 from infra.ec2.identity import ensure_profile
 from infra.ec2.instance import Instance, find_instances, terminate

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from infra.ec2.cost import micro_dollars
+from infra.dollars import micro_dollars
 from infra.settings import Settings
 from protocol.errors import ConfigError
 
@@ -20,6 +20,7 @@ _ARM = re.compile(r"(?:a1|[a-z]+\d+g[a-z]*)\.")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}\Z")
 _IMAGE = re.compile(r"ami-[0-9a-f]{8,17}\Z")
+_CONTACT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\])(?::([1-9]\d{0,4}))?\Z")
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}\Z")
 _DURATION = re.compile(r"([1-9]\d*)(m|h|d)\Z", re.ASCII)
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
@@ -61,8 +62,12 @@ class FleetSettings:
         Most an instance may cost per hour, micro-dollars, without volume and address.
     budget : int
         Most the run may cost, micro-dollars.
-    lifetime_s, idle_s : int
-        An instance ends itself after so long; after so long without work or scheduler.
+    lifetime_s, idle_s, lost_s : int
+        An instance ends itself after so long; after so long without work; after so long without its scheduler.
+    contact : str
+        Host under which instances reach the scheduler; empty: this machine's own address.
+    port : int
+        Of the scheduler; 0: any free one.
     """
 
     region: str
@@ -80,6 +85,14 @@ class FleetSettings:
     budget: int
     lifetime_s: int
     idle_s: int
+    lost_s: int
+    contact: str
+    port: int
+
+    @property
+    def capacity(self) -> int:
+        """Evaluations that run at once when all instances are there, if they are of the smallest type."""
+        return self.instances * min(map(self.slots, self.types))
 
     def slots(self, name: str) -> int:
         """Return how many workers an instance of a type has."""
@@ -122,6 +135,7 @@ def fleet_settings(settings: Settings) -> FleetSettings:
         raise ConfigError(
             f"setting ec2_idle = {settings.ec2_idle!r} is not below ec2_lifetime = {settings.ec2_lifetime!r}"
         )
+    contact, port = _contact(settings.ec2_contact)
     return FleetSettings(
         region=settings.ec2_region,
         types=types,
@@ -138,6 +152,9 @@ def fleet_settings(settings: Settings) -> FleetSettings:
         budget=micro_dollars(settings.budget),
         lifetime_s=lifetime,
         idle_s=idle,
+        lost_s=_seconds("ec2_lost", settings.ec2_lost),
+        contact=contact,
+        port=port,
     )
 
 
@@ -157,6 +174,14 @@ def _seconds(setting: str, text: str) -> int:
     if not match:
         raise ConfigError(f"setting {setting} = {text!r} is no duration; write 20m, 12h or 2d")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _contact(text: str) -> tuple[str, int]:
+    match = _CONTACT.match(text) if text else None
+    port = int(match[2] or 0) if match else 0
+    if text and (not match or port >= 1 << 16):
+        raise ConfigError(f"setting ec2_contact = {text!r} is neither a host nor HOST:PORT, such as 10.0.0.7:8786")
+    return (match[1] if match else "", port)
 
 
 def _check_access(text: str) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.dollars import DOLLAR
 from infra.ec2.client import DENIALS, Aws, AwsError, LostAnswerError, denied
-from infra.ec2.cost import DOLLAR
 from infra.ec2.instance import Market, find_instances, terminate
 from infra.ec2.network import Subnet
 from infra.ec2.tags import LAUNCH_TAG, tags_of

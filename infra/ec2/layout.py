@@ -2,7 +2,7 @@
 
 ``PREFIX/objects/SHA256``: archives and manifests, shared by all runs and never changed. ``PREFIX/bundles/``, ``PREFIX/parts/``:
 pointers from the fingerprint of an environment, or of a part of it, to objects. ``PREFIX/runs/RUN/worker/``: what the instances
-of one run read, which is authority, certificate and key.
+of one run read, which is authority, certificate and key. ``PREFIX/datasets/ROOT``: copies of local datasets.
 """
 
 from __future__ import annotations
@@ -58,21 +58,38 @@ class Layout:
             raise ValueError(f"run {run!r} is no name of 1 to 63 lower-case letters, digits and dashes")
         return self.key("runs", run, "worker") + "/"
 
-    def role_policy(self, run: str, partition: str = "aws") -> dict[str, Any]:
-        """Return the IAM policy of the instances of a run: they read the bundle and their certificate, and nothing else.
+    @property
+    def datasets(self) -> str:
+        """Address under which copies of datasets lie that instances could not read otherwise."""
+        return f"s3://{self.bucket}/{self.key('datasets')}"
 
-        It allows no listing, no writing, no call to EC2. A role that many runs share takes ``*`` for the run's name.
+    def role_policy(self, run: str, data: str = "", partition: str = "aws") -> dict[str, Any]:
+        """Return the IAM policy of the instances of a run: they read bundle, certificate and data, and nothing else.
+
+        It allows no writing and no call to EC2. A role that many runs share takes ``*`` for the run's name.
+
+        Parameters
+        ----------
+        run : str
+        data : str
+            Address ``s3://BUCKET/PATH`` of the dataset; anything else stands for the copies below :attr:`datasets`.
+        partition : str
+            Of AWS.
         """
+        place, _, _ = (data if data.startswith("s3://") else self.datasets).partition("?")
+        bucket, _, path = place.removeprefix("s3://").partition("/")
         worker = self.key("runs", "*", "worker") + "/" if run == "*" else self.worker(run)
-        resources = [self.object("*"), f"{worker}*"]
+        readable = [f"{self.bucket}/{self.object('*')}", f"{self.bucket}/{worker}*", f"{bucket}/{path.rstrip('/')}/*"]
         return {
             "Version": "2012-10-17",
             "Statement": [
                 {
                     "Effect": "Allow",
                     "Action": "s3:GetObject",
-                    "Resource": [f"arn:{partition}:s3:::{self.bucket}/{key}" for key in resources],
-                }
+                    "Resource": [f"arn:{partition}:s3:::{key}" for key in readable],
+                },
+                # Without it S3 does not say that an object is absent, but that it is forbidden.
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:{partition}:s3:::{bucket}"},
             ],
         }
 

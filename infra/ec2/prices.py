@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from infra.dollars import micro_dollars
 from infra.ec2.client import Aws
-from infra.ec2.cost import micro_dollars
 from infra.ec2.instance import Instance
 from protocol.errors import ClusterError, ConfigError
 

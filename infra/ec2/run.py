@@ -48,6 +48,7 @@ def prepare_run(
     now: dt.datetime,
     valid_for: dt.timedelta,
     workers: int = 0,
+    data: str = "",
     parts: list[Part] | None = None,
     partition: str = "aws",
 ) -> Prepared:
@@ -68,6 +69,8 @@ def prepare_run(
         How long the run may ask for instances; certificates hold for this and one life of an instance more.
     workers : int
         On each instance; 0 for one per virtual CPU.
+    data : str
+        Address of the dataset, in the policy.
     parts : list of Part, optional
         What to bundle; by default the coordinator's environment.
     partition : str
@@ -102,4 +105,4 @@ def prepare_run(
         )
         return render(boot).encode()
 
-    return Prepared(bundle, certificates.scheduler_security(), layout.role_policy(run, partition), user_data)
+    return Prepared(bundle, certificates.scheduler_security(), layout.role_policy(run, data, partition), user_data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ POLL_S = 1.0
 DRAIN_S = 60.0
 #: A worker that is still starting gives up on its scheduler after this, and is started again.
 DEATH_TIMEOUT_S = 120
+#: Where S3 answers by itself, in whatever region.
+AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ def worker_environment(config: dict[str, Any], root: Path) -> dict[str, str]:
         **as_environment(settings),
         HOME_VARIABLE: str(root / "home"),
         "AWS_DEFAULT_REGION": config["region"],
+        **({} if AMAZON.search(config["endpoint"]) else {"AWS_ENDPOINT_URL_S3": config["endpoint"]}),
     }
 
 

@@ -14,7 +14,8 @@ LAUNCH_TAG = "longtail:launch"
 #: On roles, which have no region otherwise: that of the cluster.
 REGION_TAG = "longtail:region"
 #: Part of resource names, of which the shortest limit is IAM's 64 characters.
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
+NAME_LENGTH = 40
+_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{NAME_LENGTH - 2}}}[a-z0-9])?\Z")
 
 
 def check_name(cluster: str) -> str:

@@ -23,7 +23,7 @@ from distributed.security import Security
 from executor_conformance import PROGRAM, collect, hostile_environment, task
 
 from infra import scheduler
-from infra.cluster import open_executor, parse_cluster
+from infra.cluster import Job, open_executor, parse_cluster
 from infra.executor import Executor
 from infra.settings import Settings
 from protocol.errors import ClusterError, ConfigError, LongtailError, UsageError
@@ -64,7 +64,6 @@ def test_the_setting_names_the_default() -> None:
     ("value", "message"),
     [
         ("doctor", r"neither a kind \(local\) nor an address .*a command goes before its options: `doctor "),
-        ("ec2", r"ec2 is not available yet; use one of: local, tcp://HOST:PORT"),
         ("", "--cluster ''"),
         ("host:8786", "such as tcp://host:8786"),
         ("tcp://host", "tcp://host"),
@@ -117,7 +116,7 @@ def refused(address: str, settings: Settings = SETTINGS) -> str:
     """Return the message of the ClusterError; the attempt is bounded and leaves no thread, no socket and no words on stderr."""
     threads = set(threading.enumerate())
     began = time.monotonic()
-    with pytest.raises(ClusterError) as caught, open_executor(address, PROGRAM, Path(), settings):
+    with pytest.raises(ClusterError) as caught, open_executor(address, Job(PROGRAM, Path(), settings)):
         pass
     assert time.monotonic() - began < 30  # nothing waits for Dask's own, longer limits
     assert [thread for thread in threading.enumerate() if thread not in threads and "Callback" not in thread.name] == []
@@ -289,7 +288,7 @@ def test_a_scheduler_without_workers_then_with_one_then_killed(tmp_path: Path) -
         assert f"if it does not speak TLS write tcp://127.0.0.1:{port}" in refused(f"tls://127.0.0.1:{port}", wrong)
 
         start_worker(opened, address, tmp_path)
-        with open_executor(address, PROGRAM, tmp_path, Settings(connect_timeout_s=60)) as executor:
+        with open_executor(address, Job(PROGRAM, tmp_path, Settings(connect_timeout_s=60))) as executor:
             assert (executor.description, executor.slots) == (address, 1)
             executor.submit(0, task(echo="here"))
             assert collect(executor, 1)[0]["messages"][0]["echo"] == "here"
@@ -338,7 +337,7 @@ def test_tls(tmp_path: Path) -> None:
         assert "no TLS with" in refused(address, unknown)
 
         start_worker(opened, address, tmp_path, *options)
-        with open_executor(address, PROGRAM, tmp_path, Settings(connect_timeout_s=60, **files)) as executor:
+        with open_executor(address, Job(PROGRAM, tmp_path, Settings(connect_timeout_s=60, **files))) as executor:
             executor.submit(0, task(echo="here"))
             assert collect(executor, 1)[0]["messages"][0]["echo"] == "here"
             process.send_signal(signal.SIGSTOP)  # a frozen scheduler must not keep anyone from leaving
@@ -352,7 +351,7 @@ def test_tls(tmp_path: Path) -> None:
 def test_tls_needs_certificates(tmp_path: Path) -> None:
     def refusal(**files: str) -> str:
         settings = Settings(connect_timeout_s=2.0, **files)
-        with pytest.raises(ConfigError) as caught, open_executor("tls://127.0.0.1:1", PROGRAM, tmp_path, settings):
+        with pytest.raises(ConfigError) as caught, open_executor("tls://127.0.0.1:1", Job(PROGRAM, tmp_path, settings)):
             pass
         return str(caught.value)
 
@@ -371,7 +370,7 @@ def test_tls_needs_certificates(tmp_path: Path) -> None:
 def test_a_local_cluster_is_quiet_even_when_a_worker_dies(tmp_path: Path) -> None:
     levels = logging.getLogger("distributed").level
     before = psutil.Process().children(recursive=True)
-    with open_executor("local", PROGRAM, tmp_path, Settings(workers=2)) as executor:
+    with open_executor("local", Job(PROGRAM, tmp_path, Settings(workers=2))) as executor:
         assert executor.description == "local Dask cluster, 2 workers"
         for k in range(5):
             executor.submit(k, task(echo=k, sleep_s=0.5))
@@ -404,16 +403,16 @@ def test_a_local_cluster_that_cannot_start_is_a_clear_error(monkeypatch: pytest.
     monkeypatch.setattr("dask.distributed.LocalCluster", fail)
     with (
         pytest.raises(LongtailError, match=r"does not start: Nanny failed to start\.; run without --cluster"),
-        open_executor("local", PROGRAM, tmp_path, SETTINGS),
+        open_executor("local", Job(PROGRAM, tmp_path, SETTINGS)),
     ):
         pass
 
 
 def test_the_pool_needs_no_dask(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from infra.cluster import open_executor, parse_cluster\n"
+        "import sys; from pathlib import Path; from infra.cluster import Job, open_executor, parse_cluster\n"
         "from infra.settings import Settings\n"
-        "with open_executor(parse_cluster(None, Settings()), 'hostile_program', Path(sys.argv[1]), Settings()) as pool:\n"
+        "with open_executor(parse_cluster(None, Settings()), Job('hostile_program', Path(sys.argv[1]), Settings())) as pool:\n"
         "    pool.submit(0, {'memory_mb': 64})\n"
         "    assert pool.collect(30)[0][1]['end'] == 'exit'\n"
         "assert not {'dask', 'distributed', 'numpy'} & set(sys.modules)\n"

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from data.dataset import Dataset
 from data.synthetic import Kind, synthetic
+from infra.executor import FreeMachines
 from miner import program
 from miner.config import RunConfig
 from miner.engine import SearchResult, run_search
@@ -70,7 +71,7 @@ def _made_walk(text: str, *_: Any, **__: Any) -> Iterator[FoldScore]:
         yield FoldScore(score, 0.1, 20)
 
 
-class ShufflingExecutor:
+class ShufflingExecutor(FreeMachines):
     """Answers what is in flight in random order and numbers, a few at a time; costs are random too.
 
     A share of the candidates fails, chosen by their text.

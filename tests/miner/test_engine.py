@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_runs import FEATURES, ROWS, ShufflingExecutor, config_of, front_of, made_walk, real_config, searched, texts_in
 
-from infra.executor import LocalExecutor
+from infra.executor import Account, LocalExecutor
 from miner.engine import GRACE_S, SearchResult, Snapshot, run_search
 from miner.journal import Journal
 from miner.search import Search
@@ -161,6 +161,37 @@ def test_an_exhausted_space_ends_the_run(tmp_path: Path) -> None:
 
     result = searched(config_of(), OneOnly(), tmp_path, ShufflingExecutor(2, 1, fail_share=0.0))
     assert (result.reason, len(result.outcomes), len(result.front)) == ("exhausted", 1, 1)
+
+
+class Paid(ShufflingExecutor):
+    """Has machines that cost a micro-dollar for each candidate."""
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(2, 5)
+        self.budget = budget
+
+    @property
+    def account(self) -> Account:
+        spent = len(self.submitted)
+        return Account(spent, 7, self.budget, spent >= self.budget, {"spent": spent})
+
+    def news(self) -> list[str]:
+        return ["a machine came"]
+
+
+def test_a_run_whose_money_is_spent_stops_at_once_and_goes_on_elsewhere(
+    space: Any, tmp_path: Path, reference: dict[int, tuple[SearchResult, list[str]]]
+) -> None:
+    shown: list[Snapshot] = []
+    executor = Paid(20)
+    result = searched(config_of(), space, tmp_path, executor, watch=shown.append)
+    assert result.reason == "budget"
+    assert 20 <= len(executor.submitted) < 40
+    assert shown[0].account is not None
+    assert shown[0].news == ("a machine came",)
+    with closing(Journal.open(tmp_path)) as journal:
+        assert journal.account() == {"spent": len(executor.submitted)}
+    assert front_of(searched(config_of(), space, tmp_path, ShufflingExecutor(2, 5))) == front_of(reference[5][0])
 
 
 def test_snapshots_add_up(space: Any, tmp_path: Path) -> None:

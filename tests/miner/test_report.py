@@ -16,7 +16,7 @@ from made_runs import TOPIC, real_config, text_of, write_series
 from data.panel import load_panel
 from data.splits import walk_forward
 from data.synthetic import Kind
-from infra.executor import LocalExecutor
+from infra.executor import FreeMachines, LocalExecutor
 from miner.candidate import Candidate
 from miner.config import RunConfig
 from miner.engine import SearchResult
@@ -133,7 +133,7 @@ def test_the_smallest_panels_get_a_report(
     assert not report.verdict.startswith("signal")
 
 
-class Mute:
+class Mute(FreeMachines):
     slots, resubmitted, description = 1, 0, "mute"
 
     def __init__(self, reply: Mapping[str, Any] | None) -> None:

@@ -15,6 +15,7 @@ from test_plots import report_of
 
 from data.panel import load_panel
 from data.splits import walk_forward
+from infra.executor import Account
 from miner import view as module
 from miner.candidate import Candidate
 from miner.engine import Snapshot
@@ -43,6 +44,8 @@ SNAPSHOT = Snapshot(
     best=0.02,
     pruning=PruningCount(),
     latest=(GOOD, BAD),
+    account=None,
+    news=(),
 )
 EMPTY = replace(SNAPSHOT, evaluated=0, statuses={}, reasons={}, eta_s=math.nan, front=[], best=math.nan, latest=())
 
@@ -103,6 +106,25 @@ def test_plain_lines_come_in_batches() -> None:
     count = len(stream.getvalue())
     view.progress(replace(SNAPSHOT, evaluated=32, in_flight=0, elapsed_s=99.0))
     assert len(stream.getvalue()) == count, "the end is shown once"
+
+
+def test_what_machines_cost_and_what_became_of_them_is_shown(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    paid = replace(
+        SNAPSHOT, evaluated=10, account=Account(1_250_000, 300_000, 2_000_000, False, {}), news=("it [came]",)
+    )
+    plain, machine = io.StringIO(), io.StringIO()
+    LineView(plain).progress(paid)
+    first, second = plain.getvalue().splitlines()
+    assert first == "it [came]"
+    assert second.endswith("2 slots, $1.25 of at most $2.00, $0.3000 an hour now")
+    JsonView(machine).progress(replace(paid, latest=()))
+    (line,) = lines_of(machine)
+    assert line["cost"] == {"spent": 1_250_000, "rate": 300_000, "budget": 2_000_000}
+    assert line["news"] == ["it [came]"]
+    live = LiveView()
+    live.progress(paid)
+    live.close()
+    assert "it [came]" in capsys.readouterr().err
 
 
 def test_a_reader_who_left_is_no_error(plan: Plan) -> None:

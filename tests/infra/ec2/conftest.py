@@ -13,7 +13,14 @@ from infra.ec2.client import Aws
 
 HERE = Path(__file__).parent
 #: Of rules and texts; the others start servers, schedulers and processes, and are run with the slow tests.
-QUICK = {"test_ec2_cost", "test_ec2_policy", "test_ec2_reconcile", "test_fleet_settings", "test_userdata"}
+QUICK = {
+    "test_ec2_cost",
+    "test_ec2_offer",
+    "test_ec2_policy",
+    "test_ec2_reconcile",
+    "test_fleet_settings",
+    "test_userdata",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

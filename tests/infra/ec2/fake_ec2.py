@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -177,6 +178,7 @@ class FakeEC2:
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self.errors: list[str] = []
+        self.watch: Callable[[], None] = lambda: None
 
     def __enter__(self) -> FakeEC2:
         assert not Path("/sys/class/net/lt-bridge").exists()
@@ -253,6 +255,7 @@ class FakeEC2:
         while not self._stop.wait(0.3):
             try:
                 self._look()
+                self.watch()
             except Exception as error:
                 self.errors.append(f"{type(error).__name__}: {error} {getattr(error, 'stderr', '')}")
 

@@ -178,6 +178,7 @@ def _handler(proxy: FaultyProxy, host: str, port: int) -> type[BaseHTTPRequestHa
                     connection.request(self.command, self.path, sent, {**headers, "Content-Length": str(len(sent))})
                     answer = connection.getresponse()
                     kept = {"Content-Type": answer.headers.get("Content-Type", "text/xml")}
+                    kept |= {name: value for name, value in answer.headers.items() if name.lower().startswith("x-amz-")}
                     return Answer(answer.status, answer.read(), kept)
                 finally:
                     connection.close()

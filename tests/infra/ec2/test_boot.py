@@ -19,9 +19,9 @@ pytestmark = [
 SCENES = Path(__file__).parent / "boot_scene.py"
 
 
-def play(name: str, folder: Path, within_s: float) -> dict[str, Any]:
+def play(name: str, folder: Path, within_s: float, scene: Path = SCENES) -> dict[str, Any]:
     before = links()
-    result = run_inside(SCENES, name, str(folder / "world"), within_s=within_s, log=folder / "log")
+    result = run_inside(scene, name, str(folder / "world"), within_s=within_s, log=folder / "log")
     assert links() == before
     assert result["errors"] == []
     return result

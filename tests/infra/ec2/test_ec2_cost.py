@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ec2_reconcile import instance
 
+from infra.dollars import DOLLAR, in_dollars, micro_dollars
 from infra.ec2.cost import (
-    DOLLAR,
     HOUR_S,
     MINIMUM_S,
     STOP_S,
@@ -19,8 +19,6 @@ from infra.ec2.cost import (
     affordable,
     charge,
     extras_hour,
-    in_dollars,
-    micro_dollars,
     seconds_left,
     worst_case,
 )

@@ -10,8 +10,8 @@ import pytest
 from faulty_proxy import Answer, FaultyProxy, break_down, drop, lose, refuse, throttle
 
 import infra.ec2.client
+from infra.dollars import DOLLAR
 from infra.ec2.client import Aws
-from infra.ec2.cost import DOLLAR
 from infra.ec2.identity import ensure_profile
 from infra.ec2.instance import find_instances
 from infra.ec2.inventory import end, running_cost, take_inventory

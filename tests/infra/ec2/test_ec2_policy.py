@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[3]
 #: What AWS checks beside the calls themselves: instances of fleets, tags given while creating, the role of instances.
 IMPLIED = {"ec2:RunInstances", "ec2:CreateTags", "iam:TagRole", "iam:TagInstanceProfile", "iam:PassRole"}
 
+#: Of the bucket with environment, certificates and data.
+BUCKET = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+
 
 def policies() -> list[dict[str, Any]]:
     page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
@@ -46,9 +49,9 @@ def asked() -> set[str]:
 
 def test_the_miners_policy_is_what_the_code_asks_for() -> None:
     miners, _ = policies()
-    assert actions(miners) == asked() | IMPLIED | {"ec2:DescribeRegions"}  # asked by `--region all`
+    assert actions(miners) == asked() | IMPLIED | BUCKET | {"ec2:DescribeRegions"}  # asked by `--region all`
 
 
 def test_the_instances_policy_only_reads() -> None:
     _, instances = policies()
-    assert actions(instances) == {"s3:GetObject"}
+    assert actions(instances) == {"s3:GetObject", "s3:ListBucket"}
