@@ -57,9 +57,9 @@ class Settings(BaseSettings):
     )
     ec2_region: str = Field("", description="AWS region; empty: that of the AWS configuration")
     ec2_types: str = Field(
-        "c7i.large, c7i.xlarge, c7i.2xlarge, c7a.large, c7a.xlarge, c7a.2xlarge, "
-        "c6i.large, c6i.xlarge, c6i.2xlarge, m7i.large, m7i.xlarge, m7i.2xlarge",
-        description="x86-64 instance types, any of which will do; the more, the more capacity",
+        "c7i.xlarge, c7a.xlarge, c6i.xlarge, c6a.xlarge, c5.xlarge, "
+        "m7i.xlarge, m7a.xlarge, m6i.xlarge, m6a.xlarge, m5.xlarge",
+        description="x86-64 instance types of one size, any of which will do; the more, the more capacity",
     )
     ec2_instances: int = Field(8, ge=1, le=1000, description="most instances alive at once")
     ec2_spot_share: float = Field(

@@ -46,8 +46,8 @@ def test_an_offer_asks_for_prices_and_starts_nothing(aws: Aws, proxy: FaultyProx
     assert offer.expected is not None
     assert 0 < offer.expected < offer.worst.hour
     assert offer.worst.abandoned < offer.worst.lifetime
-    assert take_inventory(aws) == []
     assert {call.action for call in proxy.calls if call.action} <= {"DescribeSpotPriceHistory", "GetProducts"}
+    assert take_inventory(aws) == []
     with pytest.raises(ConfigError, match="setting bucket"):
         ask_offer(Settings(ec2_types="c7i.large", ec2_region="us-east-1"), None)
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_ended_stops_the_start(aws: Aws, proxy: FaultyProxy, monk
         "bill": Bill(rentals).to_dict(),
     }
     with pytest.raises(
-        ClusterError, match=r"earlier of an earlier session still has 2 instances .*cluster down earlier"
+        ClusterError, match=r"earlier of an earlier session still has 2 instances, .*cluster down earlier"
     ):
         _settled(aws, record, lambda text: None)
 

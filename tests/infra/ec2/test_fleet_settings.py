@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.ec2.fleet_settings import fleet_settings, vcpus
+from infra.ec2.prices import table_price
 from infra.settings import load_settings
 from protocol.errors import ConfigError
 
@@ -18,11 +19,14 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_defaults_make_sense() -> None:
     fleet = fleet_settings(load_settings())
-    assert len(fleet.types) == 12
+    assert len(fleet.types) == 10
     assert (fleet.budget, fleet.max_price, fleet.spot_share) == (10_000_000, None, 1.0)
     assert (fleet.lifetime_s, fleet.idle_s) == (43_200, 1200)
-    assert [fleet.slots(name) for name in fleet.types[:3]] == [2, 4, 8]
-    assert vcpus("m7i.16xlarge") == 64
+    assert {fleet.slots(name) for name in fleet.types} == {4}
+    assert fleet.capacity == 32
+    assert all(table_price(name, "us-east-1") for name in fleet.types)
+    assert (fleet.lost_s, fleet.contact, fleet.port) == (300, "", 0)
+    assert [vcpus(f"m7i.{size}") for size in ("large", "xlarge", "2xlarge", "16xlarge")] == [2, 4, 8, 64]
 
 
 def test_what_is_given_is_taken() -> None:
@@ -57,6 +61,9 @@ def test_what_is_given_is_taken() -> None:
         ("ec2_access", "my-machine", "neither an address"),
         ("ec2_lifetime", "soon", "no duration; write 20m, 12h or 2d"),
         ("ec2_idle", "12h", "not below ec2_lifetime"),
+        ("ec2_lost", "30s", "no duration"),
+        ("ec2_contact", "tls://here:1", "neither a host nor HOST:PORT"),
+        ("ec2_contact", "here:70000", "neither a host nor HOST:PORT"),
     ],
 )
 def test_nonsense_is_refused_by_name(name: str, value: str, words: str) -> None:
@@ -70,6 +77,19 @@ def test_nonsense_is_refused_by_name(name: str, value: str, words: str) -> None:
 )
 def test_narrow_access_is_taken(access: str) -> None:
     assert fleet_settings(load_settings(ec2_access=access)).access == access
+
+
+@pytest.mark.parametrize(
+    ("text", "contact"),
+    [
+        ("10.0.0.7", ("10.0.0.7", 0)),
+        ("miner.example.com:8786", ("miner.example.com", 8786)),
+        ("[::1]:80", ("[::1]", 80)),
+    ],
+)
+def test_a_contact_is_a_host_and_perhaps_a_port(text: str, contact: tuple[str, int]) -> None:
+    fleet = fleet_settings(load_settings(ec2_contact=text))
+    assert (fleet.contact, fleet.port) == contact
 
 
 @pytest.mark.parametrize(("name", "value"), [("budget", 0.0), ("max_price", -1.0), ("ec2_spot_share", 1.5)])
