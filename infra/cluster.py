@@ -44,6 +44,8 @@ class Job:
         Address of its dataset.
     record : mapping, optional
         Of the account of an earlier session, see :class:`infra.executor.Account`.
+    say : callable
+        Told what is being done while it starts and while it ends.
     """
 
     program: str
@@ -53,6 +55,7 @@ class Job:
     run: str = "run"
     data: str = ""
     record: Mapping[str, Any] | None = None
+    say: Callable[[str], None] = lambda text: None
 
 
 def parse_cluster(value: str | None, settings: Settings) -> str:
@@ -134,7 +137,7 @@ def _local(job: Job) -> Executor:
 def _ec2(job: Job) -> Executor:
     from infra.ec2.executor import start_ec2  # an extra
 
-    return start_ec2(job.program, job.settings, job.run, job.data, job.record)
+    return start_ec2(job)
 
 
 def _existing(address: str, job: Job) -> Executor:

@@ -92,7 +92,7 @@ def _cluster(plan: Plan, settings: Settings, view: View, record: Mapping[str, An
     view.note("starting the cluster")
     cache = make_folder(find_home().cache / "evaluations", free_bytes=CACHE_BYTES)
     log = plan.folder / "evaluations.log"
-    job = Job(PROGRAM, cache, settings, log, plan.folder.name, plan.config.data_uri, record)
+    job = Job(PROGRAM, cache, settings, log, plan.folder.name, plan.config.data_uri, record, view.passing)
     executor: Executor | None = None
     try:
         with open_executor(plan.cluster, job) as executor:
@@ -179,7 +179,7 @@ def _ended(result: SearchResult, plan: Plan) -> str:
         "done": "all candidates tried",
         "exhausted": "the space has no further valid pipeline",
         "time": "time budget reached",
-        "budget": "the budget in dollars bears no more; everything so far is in the journal",
+        "budget": "the budget bears no more machines; everything so far is in the journal: give a higher --budget",
         "interrupted": "interrupted; everything so far is in the journal",
     }
     return f"{words[result.reason]}: {len(result.outcomes)} of {plan.config.evaluations} in {result.elapsed_s:.0f} s"

@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,9 @@ def fingerprint(parts: Sequence[Part]) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
-def ensure_bundle(s3: Any, layout: Layout, parts: Sequence[Part]) -> Bundle:
+def ensure_bundle(
+    s3: Any, layout: Layout, parts: Sequence[Part], say: Callable[[str], None] = lambda text: None
+) -> Bundle:
     """Put the bundle where it is not yet; as many processes as like may do this at once.
 
     Parameters
@@ -68,6 +70,8 @@ def ensure_bundle(s3: Any, layout: Layout, parts: Sequence[Part]) -> Bundle:
     layout : Layout
     parts : sequence of Part
         See :func:`infra.ec2.environment.environment`.
+    say : callable
+        Told how far it is.
 
     Raises
     ------
@@ -97,8 +101,11 @@ def ensure_bundle(s3: Any, layout: Layout, parts: Sequence[Part]) -> Bundle:
         _put_json(s3, layout.bucket, layout.key("parts", f"{_key_of(part)}.json"), about)
         return about, True
 
+    done = []
     with ThreadPoolExecutor(BUILDERS) as pool:
-        done = list(pool.map(build, parts))
+        for one in pool.map(build, parts):
+            done.append(one)
+            say(f"the environment of instances: {len(done)} of {len(parts)} parts are in s3://{layout.bucket}")
     objects = [about for about, _ in done]
     manifest = json.dumps({"format": FORMAT, "objects": objects}, sort_keys=True, indent=1).encode()
     digest = hashlib.sha256(manifest).hexdigest()

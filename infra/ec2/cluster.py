@@ -61,8 +61,8 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
     bill : Bill, optional
         What the run has cost before.
     limits : Limits, optional
-    watch : callable, optional
-        Told the state after every round, on the event loop.
+    say : callable, optional
+        Told what happens, in words, by any thread.
     round_s, end_s : float
     **options
         Of ``distributed.deploy.cluster.Cluster``: `asynchronous`, `loop`, `quiet`.
@@ -87,14 +87,14 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         prices: Prices | None = None,
         bill: Bill | None = None,
         limits: Limits | None = None,
-        watch: Callable[[FleetState], None] | None = None,
+        say: Callable[[str], None] = lambda text: None,
         round_s: float = ROUND_S,
         end_s: float = END_S,
         **options: Any,
     ) -> None:
         self._aws, self._settings, self.security, self._contact = aws, settings, security, contact
         self._user_data, self._policy, self._port, self._prices = user_data, policy, port, prices
-        self._bill, self._limits, self._watch, self._round_s, self._end_s = bill, limits, watch, round_s, end_s
+        self._bill, self._limits, self._say, self._round_s, self._end_s = bill, limits, say, round_s, end_s
         self._desired, self._spare = 0, frozenset[str]()
         self._failures: list[LongtailError] = []
         self._rounds: asyncio.Task[None] | None = None
@@ -240,8 +240,10 @@ class Ec2Cluster(_Cluster):  # type: ignore[misc,valid-type]  # see above
         self.state = state
         for event in state.events:
             self._log(event)
-        if self._watch is not None:
-            self._watch(state)
+
+    def _log(self, log: str) -> None:
+        super()._log(log)
+        self._say(log)
 
     def _workers(self) -> dict[str, set[str]]:
         """Return the names of the workers on each instance, as the scheduler lists them."""

@@ -7,11 +7,13 @@ import datetime as dt
 import queue
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from infra.cluster import Job
 from infra.dask_executor import DaskExecutor
 from infra.dask_settings import FAR_CLUSTER, allow_files, files_needed
 from infra.dollars import in_dollars
@@ -20,7 +22,6 @@ from infra.ec2.certificates import remove_certificates
 from infra.ec2.client import Aws
 from infra.ec2.cluster import Ec2Cluster
 from infra.ec2.cost import Bill
-from infra.ec2.fleet import FleetState
 from infra.ec2.fleet_settings import FleetSettings, fleet_settings
 from infra.ec2.inventory import end, take_inventory
 from infra.ec2.offer import LEAVING_S
@@ -31,7 +32,6 @@ from infra.ec2.tags import NAME_LENGTH
 from infra.executor import Account
 from infra.forkclient import Reply
 from infra.scheduler import dask
-from infra.settings import Settings
 from protocol.errors import BudgetReachedError, ClusterError, ConfigError
 
 #: How long a run may ask for new instances: the life of its certificates.
@@ -136,20 +136,8 @@ class Ec2Executor(DaskExecutor):
             self._closed = (fleet.bill if fleet is not None else Bill()).closed(self._now())
 
 
-def start_ec2(program: str, settings: Settings, run: str, data: str, record: Mapping[str, Any] | None) -> Ec2Executor:
-    """Start a cluster on EC2.
-
-    Parameters
-    ----------
-    program : str
-        Module for the fork servers.
-    settings : Settings
-    run : str
-        Name of the run, part of the cluster's.
-    data : str
-        Address of the dataset.
-    record : mapping, optional
-        Of the account of an earlier session, whose remains are ended and whose cost counts.
+def start_ec2(job: Job) -> Ec2Executor:
+    """Start a cluster on EC2; what an earlier session of the run left is ended, and its cost counts.
 
     Raises
     ------
@@ -158,16 +146,17 @@ def start_ec2(program: str, settings: Settings, run: str, data: str, record: Map
     ClusterError
         AWS does not answer or refuses; nothing is left running there.
     """
+    settings, record, say = job.settings, job.record, job.say
     fleet = fleet_settings(settings)
     layout = layout_of(settings.bucket)
     aws = Aws(fleet.region)
     s3 = open_bucket(aws, layout)
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
     with _scheduler_settings(fleet, events) as started:
-        bill = _settled(aws, record, events.put)
+        bill = _settled(aws, record, events.put, say)
         if record is not None:
             remove_certificates(s3, layout, record["cluster"])
-        name = cluster_name(run)
+        name = cluster_name(job.run)
         contact = fleet.contact or own_address(aws)
         limits = Limits(lost_s=fleet.lost_s, idle_s=fleet.idle_s, lifetime_s=fleet.lifetime_s)
         started.callback(remove_certificates, s3, layout, name)
@@ -179,9 +168,16 @@ def start_ec2(program: str, settings: Settings, run: str, data: str, record: Map
             now=dt.datetime.now(dt.UTC),
             valid_for=VALID_FOR,
             workers=fleet.workers_per_instance,
-            data=data,
+            data=job.data,
             partition=aws.session.get_partition_for_region(aws.region),
+            say=say,
         )
+        say("asking AWS for what instances need")
+        ending = threading.Event()
+
+        def tell(text: str) -> None:
+            (say if ending.is_set() else events.put)(text)
+
         cluster = Ec2Cluster(
             aws,
             name,
@@ -193,19 +189,20 @@ def start_ec2(program: str, settings: Settings, run: str, data: str, record: Map
             port=fleet.port,
             bill=bill,
             limits=FleetLimits(lifetime_s=fleet.lifetime_s),
-            watch=lambda state: _tell(state, events),
+            say=tell,
         )
         started.callback(cluster.close)
         client = dask().distributed.Client(
             cluster, security=prepared.security, timeout=settings.connect_timeout_s, set_as_default=False
         )
         started.callback(client.close)
+        started.callback(ending.set)  # nobody asks for news any more
         cluster.scale(fleet.capacity)
         cluster.adapt(Adaptive=_by_work(), minimum=0, interval=f"{ADAPT_S}s", wait_count=ADAPT_AFTER)
         return Ec2Executor(
             cluster,
             client,
-            program,
+            job.program,
             settings=fleet,
             events=events,
             shelf=layout.datasets,
@@ -251,7 +248,9 @@ def _scheduler_settings(fleet: FleetSettings, events: queue.SimpleQueue[str]) ->
         yield started
 
 
-def _settled(aws: Aws, record: Mapping[str, Any] | None, say: Callable[[str], None]) -> Bill:
+def _settled(
+    aws: Aws, record: Mapping[str, Any] | None, tell: Callable[[str], None], say: Callable[[str], None]
+) -> Bill:
     """End what an earlier session of the run left and return what it cost."""
     if record is None:
         return Bill()
@@ -260,7 +259,7 @@ def _settled(aws: Aws, record: Mapping[str, Any] | None, say: Callable[[str], No
     alive: set[str] = set()
     for belongings in take_inventory(there, record["cluster"]):
         alive |= {one.id for one in belongings.instances}
-        say(f"ending what an earlier session left: {belongings.words()} of cluster {belongings.cluster}")
+        tell(f"ending what an earlier session left: {belongings.words()} of cluster {belongings.cluster}")
         ended = end(there, belongings, patience_s=END_S, say=say)
         if ended.left:
             raise ClusterError(
@@ -269,11 +268,6 @@ def _settled(aws: Aws, record: Mapping[str, Any] | None, say: Callable[[str], No
             )
     # What ended by itself did so soon after it was seen last: too much rather than too little.
     return bill.closed(min(now, record["seen"] + record["lonely_s"]), alive=alive, then=now)
-
-
-def _tell(state: FleetState, events: queue.SimpleQueue[str]) -> None:
-    for event in state.events:
-        events.put(event)
 
 
 def _by_work() -> type[Any]:

@@ -51,6 +51,7 @@ def prepare_run(
     data: str = "",
     parts: list[Part] | None = None,
     partition: str = "aws",
+    say: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
     """Put bundle and certificates of a run where its instances read them.
 
@@ -75,6 +76,8 @@ def prepare_run(
         What to bundle; by default the coordinator's environment.
     partition : str
         Of AWS, in the policy.
+    say : callable
+        Told how far it is.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def prepare_run(
     ClusterError
         The bucket refuses.
     """
-    bundle = ensure_bundle(s3, layout, environment() if parts is None else parts)
+    bundle = ensure_bundle(s3, layout, environment() if parts is None else parts, say)
     certificates = make_certificates(run, now, valid_for + dt.timedelta(seconds=limits.lifetime_s) + GRACE)
     prefix = certificates.upload(s3, layout, run)
 

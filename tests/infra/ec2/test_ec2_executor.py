@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from faulty_proxy import FaultyProxy, refuse
 from test_ec2_cluster import PRICES
 from test_ec2_launch import POLICY
 
+from infra.cluster import Job
 from infra.ec2.bucket import layout_of, open_bucket
 from infra.ec2.client import Aws
 from infra.ec2.cost import Bill, Rental
@@ -73,14 +75,14 @@ def test_what_an_earlier_session_left_is_ended_and_counted(aws: Aws) -> None:
         "lonely_s": 100.0,
         "bill": Bill(rentals).to_dict(),
     }
-    bill = _settled(aws, record, said.append)
+    bill = _settled(aws, record, said.append, said.append)
     assert take_inventory(aws) == []
     assert said[0].startswith("ending what an earlier session left: 2 instances")
     forgotten = bill.rentals.pop("i-0123456789abcdef0")  # type: ignore[attr-defined]  # a dict
     assert forgotten.end == seen + 100.0
     assert all(one.end is not None and one.end > seen + 450 for one in bill.rentals.values())
-    assert _settled(aws, {**record, "bill": {}}, said.append) == Bill()
-    assert _settled(aws, None, said.append) == Bill()
+    assert _settled(aws, {**record, "bill": {}}, said.append, said.append) == Bill()
+    assert _settled(aws, None, said.append, said.append) == Bill()
 
 
 def test_what_cannot_be_ended_stops_the_start(aws: Aws, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +100,10 @@ def test_what_cannot_be_ended_stops_the_start(aws: Aws, proxy: FaultyProxy, monk
     with pytest.raises(
         ClusterError, match=r"earlier of an earlier session still has 2 instances, .*cluster down earlier"
     ):
-        _settled(aws, record, lambda text: None)
+        _settled(aws, record, print, print)
 
 
 def test_a_start_without_a_bucket_leaves_nothing(aws: Aws) -> None:
     with pytest.raises(ConfigError, match="there is no bucket made-of-air"):
-        start_ec2("none", SETTINGS.model_copy(update={"bucket": "s3://made-of-air/lt"}), "run", "sample", None)
+        start_ec2(Job("none", Path(), SETTINGS.model_copy(update={"bucket": "s3://made-of-air/lt"})))
     assert take_inventory(aws) == []
