@@ -211,13 +211,20 @@ def test_a_put_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_layout() -> None:
-    policy = LAYOUT.role_policy("one")
-    (statement,) = policy["Statement"]
-    assert statement["Action"] == "s3:GetObject"
-    assert statement["Resource"] == [
+    reads, lists = LAYOUT.role_policy("one")["Statement"]
+    assert (reads["Action"], lists["Action"]) == ("s3:GetObject", "s3:ListBucket")
+    assert reads["Resource"] == [
         "arn:aws:s3:::bucket/below/objects/*",
         "arn:aws:s3:::bucket/below/runs/one/worker/*",
+        "arn:aws:s3:::bucket/below/datasets/*",
     ]
+    assert lists["Resource"] == "arn:aws:s3:::bucket"
+    reads, lists = LAYOUT.role_policy("*", "s3://series/us/daily?until=2020-01-01", "aws-cn")["Statement"]
+    assert reads["Resource"][1:] == [
+        "arn:aws-cn:s3:::bucket/below/runs/*/worker/*",
+        "arn:aws-cn:s3:::series/us/daily/*",
+    ]
+    assert lists["Resource"] == "arn:aws-cn:s3:::series"
     assert Layout("bucket", "").objects == "objects/"
     for name in ("", "../other", "a/b", "A", "*x"):
         with pytest.raises(ValueError, match="is no name"):
@@ -235,7 +242,7 @@ def test_layout() -> None:
 def test_certificates_go_where_the_role_reads_them_and_go_again(s3: Any) -> None:
     certificates = make_certificates("one", dt.datetime.now(dt.UTC), dt.timedelta(hours=1))
     prefix = certificates.upload(s3, LAYOUT, "one")
-    (statement,) = LAYOUT.role_policy("one")["Statement"]
+    statement, _ = LAYOUT.role_policy("one")["Statement"]
     assert statement["Resource"][1] == f"arn:aws:s3:::bucket/{prefix}*"
     assert sorted(keys(s3)) == [f"{prefix}{name}" for name in ("ca.pem", "worker.key", "worker.pem")]
     stored = [s3.get_object(Bucket=LAYOUT.bucket, Key=key) for key in keys(s3)]
@@ -264,7 +271,7 @@ def test_a_prepared_run_says_where_its_things_are(s3: Any, endpoint: str, tmp_pa
         key for key in keys(s3) if key.startswith((config["certificates"], config["objects"] + config["manifest"]))
     }
     assert len(there) == 4
-    (statement,) = prepared.policy["Statement"]
+    statement, _ = prepared.policy["Statement"]
     readable = [
         resource.removeprefix(f"arn:aws:s3:::{LAYOUT.bucket}/").rstrip("*") for resource in statement["Resource"]
     ]
