@@ -23,6 +23,7 @@ from infra.ec2.client import Aws
 from infra.ec2.cluster import Ec2Cluster
 from infra.ec2.cost import Bill
 from infra.ec2.fleet_settings import FleetSettings, fleet_settings
+from infra.ec2.identity import partition
 from infra.ec2.inventory import end, take_inventory
 from infra.ec2.offer import LEAVING_S
 from infra.ec2.reconcile import Limits as FleetLimits
@@ -169,7 +170,7 @@ def start_ec2(job: Job) -> Ec2Executor:
             valid_for=VALID_FOR,
             workers=fleet.workers_per_instance,
             data=job.data,
-            partition=aws.session.get_partition_for_region(aws.region),
+            partition=partition(aws.region),
             say=say,
         )
         say("asking AWS for what instances need")
