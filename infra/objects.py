@@ -46,9 +46,8 @@ class Objects:
         self.uri = uri.rstrip("/")
         self._client = client
 
-    @property
-    def client(self) -> Any:
-        """The boto3 client.
+    def connect(self) -> Any:
+        """Return the boto3 client, made at the first call; S3 is not asked.
 
         Raises
         ------
@@ -57,7 +56,7 @@ class Objects:
         """
         with _CONNECTING:
             if self._client is None:
-                self._client = self._connect()
+                self._client = self._made()
             return self._client
 
     def address(self, path: str) -> str:
@@ -79,7 +78,7 @@ class Objects:
         ConfigError, ClusterError
             The bucket does not exist, the credentials do not suffice, or S3 does not answer.
         """
-        client = self.client
+        client = self.connect()
         try:
             reply = client.get_object(**self._named(path))
             with reply["Body"] as body:
@@ -99,7 +98,7 @@ class Objects:
         ConfigError, ClusterError
             As for :meth:`get`.
         """
-        client, checksum = self.client, base64.b64encode(hashlib.sha256(content).digest()).decode()
+        client, checksum = self.connect(), base64.b64encode(hashlib.sha256(content).digest()).decode()
         for attempt in range(TRIES):
             try:
                 client.put_object(**self._named(path), Body=content, IfNoneMatch="*", ChecksumSHA256=checksum)
@@ -126,7 +125,7 @@ class Objects:
         ConfigError, ClusterError
             As for :meth:`get`. The object may have been put.
         """
-        client, condition = self.client, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        client, condition = self.connect(), {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         for attempt in range(TRIES):
             try:
                 return str(client.put_object(**self._named(path), Body=content, **condition)["ETag"])
@@ -146,7 +145,7 @@ class Objects:
     def _is(self, path: str, content: bytes, checksum: str) -> bool | None:
         """Return whether an object has this content, None where none is; S3 is asked for its digest before the content."""
         try:
-            about = self.client.head_object(**self._named(path), ChecksumMode="ENABLED")
+            about = self.connect().head_object(**self._named(path), ChecksumMode="ENABLED")
         except _boto_errors() as error:
             if _code(error) in {"404", "NoSuchKey"}:
                 return None
@@ -158,15 +157,16 @@ class Objects:
         there = self.get(path)
         return None if there is None else there[0] == content
 
-    def _connect(self) -> Any:
+    def _made(self) -> Any:
         try:
             import boto3  # an extra
             from botocore.config import Config  # an extra
+            from botocore.exceptions import BotoCoreError  # an extra
         except ImportError as error:
             raise ConfigError(f"{self.uri}: boto3 is not installed; install longtail[s3]") from error
         try:
             return boto3.client("s3", config=Config(connect_timeout=CONNECT_S, read_timeout=READ_S))
-        except (*_boto_errors(), ValueError) as error:
+        except (BotoCoreError, ValueError) as error:
             raise ConfigError(
                 f"{self.uri} cannot be asked: {error}; check the AWS configuration and AWS_ENDPOINT_URL"
             ) from error
