@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.dataset import Dataset
+from data.filesystem import head_of, move_head
 from data.manifest import (
     FileEntry,
     Manifest,
@@ -71,11 +72,15 @@ def _group_edges(runs: list[Run]) -> list[int]:
 
 @dataclass(frozen=True)
 class Version:
-    """A version worked out but not written: its manifest, its leaves and the bytes of its new files by path."""
+    """A version worked out but not written: its manifest, its leaves and the bytes of its new files by path.
+
+    ``tag`` is the state of the manifest that was there for this content before, None if there was none.
+    """
 
     manifest: Manifest
     leaves: Leaves
     contents: Mapping[str, bytes]
+    tag: str | None = None
 
 
 def append_rows(dataset: Dataset, table: pa.Table, *, source: str, revise: bool, cuts: Mapping[str, str]) -> Dataset:
@@ -89,8 +94,9 @@ def append_rows(dataset: Dataset, table: pa.Table, *, source: str, revise: bool,
         for path, content in version.contents.items():
             base.storage.write(path, content)
         base.storage.write(leaves_path(version.manifest.root), leaf_lines(version.leaves))
-        base.storage.write(manifest_path(version.manifest.root), version.manifest.to_json())
-        if base.storage.move_head(version.manifest.root, tag):
+        place, root = manifest_path(version.manifest.root), version.manifest.root
+        # Two writers can arrive at one root from different sides: the later one keeps the other's manifest.
+        if base.storage.swap(place, version.manifest.to_json(), version.tag) and move_head(base.storage, root, tag):
             return Dataset(base.storage, version.manifest)
     raise DataError(
         f"{dataset.uri}: HEAD moved {ATTEMPTS} times during this append; repeat it when others have finished"
@@ -106,7 +112,7 @@ def preview(dataset: Dataset, table: pa.Table, *, revise: bool = False, cuts: Ma
 
 def _newest(dataset: Dataset) -> tuple[Dataset, str | None]:
     """Return the version that ``HEAD`` names now and the tag of that state."""
-    root, tag = dataset.storage.head()
+    root, tag = head_of(dataset.storage)
     return (Dataset.open(dataset.uri, root) if root else Dataset(dataset.storage, None)), tag
 
 
@@ -180,9 +186,9 @@ def _next(base: Dataset, parts: Parts, *, source: str, revise: bool, cuts: Mappi
     root, all_cuts = root_of(leaves), {**known.cuts, **cuts}
     if not leaves or (root == known.root and all_cuts == known.cuts):
         return None
-    stored = base.storage.read(manifest_path(root))
+    stored, tag = base.storage.state(manifest_path(root))
     if stored is not None:  # this content had its version before: its files are there, keep its history
-        return Version(replace(parse_manifest(stored, manifest_path(root)), cuts=all_cuts), leaves, {})
+        return Version(replace(parse_manifest(stored, manifest_path(root)), cuts=all_cuts), leaves, {}, tag)
     manifest = Manifest(
         root,
         tuple(sorted(files.values(), key=lambda entry: entry.path)),

@@ -10,7 +10,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from data.asof import begun, cut_month, known, parse_uri, view_uri, without_unheard
-from data.filesystem import Storage, storage_at
+from data.filesystem import Storage, head_of, storage_at
 from data.manifest import (
     FileEntry,
     Manifest,
@@ -92,7 +92,7 @@ class Dataset:
         """
         place, until = parse_uri(uri)
         storage = storage_at(place)
-        wanted = root if root is not None and until is None else storage.head()[0]
+        wanted = root if root is not None and until is None else head_of(storage)[0]
         content = None if wanted is None else storage.read(manifest_path(wanted))
         if wanted is not None and content is not None:
             where = f"{storage.uri}/{manifest_path(wanted)}"
@@ -127,7 +127,7 @@ class Dataset:
         storage = storage_at(place)
         if storage.single:
             raise DataError(f"{storage.uri} is a file; name a folder or s3://bucket/path to append to")
-        if storage.head()[0] is not None:
+        if head_of(storage)[0] is not None:
             return cls.open(place)
         if any(path.endswith(".parquet") and not is_versioned(path) for path in storage.files()):
             raise DataError(f"{storage.uri} holds Parquet files without manifests; append to a new place instead")

@@ -1,7 +1,7 @@
 """Where a dataset's bytes lie: a local folder or an S3 prefix behind one small interface.
 
-Files are written whole and never changed; only ``HEAD`` moves, by compare-and-swap. Readers see the old version until
-it has moved. Any number of processes may read and append at once.
+Files are written whole and never changed; only ``HEAD``, and the cuts in a manifest, change by compare-and-swap. Readers
+see the old version until ``HEAD`` has moved. Any number of processes may read and append at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from infra.files import atomic_write
+from infra.objects import Objects
 from protocol.errors import ClusterError, ConfigError, DataError
 
 HEAD = "HEAD"
@@ -32,16 +33,16 @@ class Storage(Protocol):
         """Return the bytes of `path`, None when there is no such file."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Create `path` whole or not at all; an existing file is replaced in one step."""
+        """Create `path`, whose content follows from its name, whole or not at all."""
+
+    def state(self, path: str) -> tuple[bytes | None, str | None]:
+        """Return content and tag of `path`, (None, None) when there is no such file."""
+
+    def swap(self, path: str, content: bytes, tag: str | None) -> bool:
+        """Write `path` if its state is still `tag`, None for no file; return whether its content is this now."""
 
     def files(self) -> list[str]:
         """Return the paths of all files, sorted; empty when the place does not exist."""
-
-    def head(self) -> tuple[str | None, str | None]:
-        """Return the root that ``HEAD`` names and a tag of that state, (None, None) when there is no ``HEAD``."""
-
-    def move_head(self, root: str, tag: str | None) -> bool:
-        """Point ``HEAD`` at `root` if its state is still `tag`; return whether it was."""
 
     def arrow(self) -> tuple[Any, str]:
         """Return a pyarrow filesystem and the prefix to put before a path."""
@@ -56,13 +57,22 @@ def storage_at(uri: str) -> Storage:
     return LocalStorage(uri.removeprefix("file://"))
 
 
-def _root_in(content: bytes, uri: str) -> str:
+def head_of(storage: Storage) -> tuple[str | None, str | None]:
+    """Return the root that ``HEAD`` names and the tag of that state, (None, None) when there is no ``HEAD``."""
+    content, tag = (None, None) if storage.single else storage.state(HEAD)
+    if content is None:
+        return None, None
     root = content.decode("ascii", "replace").strip()
     if not _ROOT.fullmatch(root):
         raise DataError(
-            f"{uri}/HEAD holds {root[:80]!r}, not a root; write the name of one of manifests/*.json into it"
+            f"{storage.uri}/HEAD holds {root[:80]!r}, not a root; write the name of one of manifests/*.json into it"
         )
-    return root
+    return root, tag
+
+
+def move_head(storage: Storage, root: str, tag: str | None) -> bool:
+    """Point ``HEAD`` at `root` if its state is still `tag`; return whether it names `root` now."""
+    return storage.swap(HEAD, f"{root}\n".encode(), tag)
 
 
 class LocalStorage:
@@ -97,17 +107,17 @@ class LocalStorage:
             raise DataError(f"cannot list {self._folder}: {error.strerror}; check its permissions") from error
         return sorted(entry.as_posix() for entry in found if not any(part.startswith(".") for part in entry.parts))
 
-    def head(self) -> tuple[str | None, str | None]:
-        """Return the root in ``HEAD`` and the file's content as its tag."""
-        content = None if self.single else self.read(HEAD)
-        return (None, None) if content is None else (_root_in(content, self.uri), hashlib.sha256(content).hexdigest())
+    def state(self, path: str) -> tuple[bytes | None, str | None]:
+        """Return the content of `path` and its digest as a tag."""
+        content = self.read(path)
+        return content, None if content is None else hashlib.sha256(content).hexdigest()
 
-    def move_head(self, root: str, tag: str | None) -> bool:
-        """Compare and replace ``HEAD`` under a lock that dies with its process."""
+    def swap(self, path: str, content: bytes, tag: str | None) -> bool:
+        """Compare and replace `path` under a lock that dies with its process."""
         with self._lock():
-            if self.head()[1] != tag:
+            if self.state(path)[1] != tag:
                 return False
-            self.write(HEAD, f"{root}\n".encode())
+            self.write(path, content)
             return True
 
     @contextmanager
@@ -131,18 +141,53 @@ class LocalStorage:
 
 
 class S3Storage:
-    """A prefix of an S3 bucket: pyarrow moves the data, boto3 only ``HEAD`` (pyarrow has no conditional put)."""
+    """A prefix of an S3 bucket: pyarrow reads parts of data files; all else are whole objects, put on conditions."""
 
     single = False
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self._bucket, _, self._prefix = self.uri.removeprefix("s3://").partition("/")
-        if not self._bucket or not self._prefix:
+        if not re.fullmatch(r"s3://[^/]+/.+", self.uri):
             raise DataError(f"{uri}: write s3://bucket/path")
+        self._objects = Objects(self.uri)
         self._fs: Any = None
 
-    def _filesystem(self) -> Any:
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of `path`, None when there is no such object."""
+        return self.state(path)[0]
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put `path` where nothing is.
+
+        Raises
+        ------
+        DataError
+            It is there with other content.
+        """
+        self._objects.create(path, content)
+
+    def state(self, path: str) -> tuple[bytes | None, str | None]:
+        """Return the content of `path` and its ETag."""
+        return self._objects.get(path) or (None, None)
+
+    def swap(self, path: str, content: bytes, tag: str | None) -> bool:
+        """Put `path` on condition that its ETag is still `tag`, or that it is absent when `tag` is None."""
+        return self._objects.swap(path, content, tag) is not None
+
+    def files(self) -> list[str]:
+        """Return the paths of all objects under the prefix, sorted."""
+        from pyarrow import fs  # keeps `--help` light
+
+        filesystem, base = self.arrow()
+        try:
+            selector = fs.FileSelector(base.rstrip("/"), recursive=True, allow_not_found=True)
+            found = filesystem.get_file_info(selector)
+        except OSError as error:
+            raise ClusterError(f"cannot list {self.uri}: {error}; check address, credentials and network") from error
+        return sorted(info.path.removeprefix(base) for info in found if info.type == fs.FileType.File)
+
+    def arrow(self) -> tuple[Any, str]:
+        """Return pyarrow's S3 filesystem and the prefix."""
         from pyarrow import fs  # keeps `--help` light
 
         if self._fs is None:
@@ -153,78 +198,4 @@ class S3Storage:
                 scheme, _, address = endpoint.partition("://")
                 options |= {"scheme": scheme, "endpoint_override": address.rstrip("/")}
             self._fs = fs.S3FileSystem(connect_timeout=10, request_timeout=60, **options)
-        return self._fs
-
-    def _path(self, path: str) -> str:
-        return f"{self._bucket}/{self._prefix}/{path}"
-
-    def read(self, path: str) -> bytes | None:
-        """Return the bytes of `path`, None when there is no such object."""
-        try:
-            with self._filesystem().open_input_stream(self._path(path)) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._failure("read", path, error) from error
-
-    def write(self, path: str, content: bytes) -> None:
-        """Create `path`; S3 shows an object only when it is complete."""
-        try:
-            with self._filesystem().open_output_stream(self._path(path)) as stream:
-                stream.write(content)
-        except OSError as error:
-            raise self._failure("write", path, error) from error
-
-    def files(self) -> list[str]:
-        """Return the paths of all objects under the prefix, sorted."""
-        from pyarrow import fs  # keeps `--help` light
-
-        base = self._path("")
-        try:
-            selector = fs.FileSelector(base.rstrip("/"), recursive=True, allow_not_found=True)
-            found = self._filesystem().get_file_info(selector)
-        except OSError as error:
-            raise self._failure("list", "", error) from error
-        return sorted(info.path.removeprefix(base) for info in found if info.type == fs.FileType.File)
-
-    def head(self) -> tuple[str | None, str | None]:
-        """Return the root in ``HEAD`` and its ETag."""
-        client, failures = self._client()
-        try:
-            reply = client.get_object(Bucket=self._bucket, Key=f"{self._prefix}/{HEAD}")
-            return _root_in(reply["Body"].read(), self.uri), str(reply["ETag"])
-        except failures as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") == "NoSuchKey":
-                return None, None
-            raise self._failure("read", HEAD, error) from error
-
-    def move_head(self, root: str, tag: str | None) -> bool:
-        """Put ``HEAD`` on condition that its ETag is still `tag`, or that it is absent when `tag` is None."""
-        client, failures = self._client()
-        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
-        try:
-            client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{HEAD}", Body=f"{root}\n".encode(), **condition)
-        except failures as error:
-            if getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode") in {409, 412}:
-                return False
-            raise self._failure("write", HEAD, error) from error
-        return True
-
-    def _client(self) -> tuple[Any, tuple[type[Exception], ...]]:
-        try:
-            import boto3  # an extra
-            from botocore.exceptions import BotoCoreError, ClientError  # an extra
-        except ImportError as error:
-            raise ConfigError(f"{self.uri}: boto3 is not installed; install longtail[s3]") from error
-        try:
-            return boto3.client("s3"), (BotoCoreError, ClientError)
-        except BotoCoreError as error:
-            raise self._failure("reach", "", error) from error
-
-    def _failure(self, action: str, path: str, error: Exception) -> ClusterError:
-        return ClusterError(f"cannot {action} {self.uri}/{path}: {error}; check address, credentials and network")
-
-    def arrow(self) -> tuple[Any, str]:
-        """Return pyarrow's S3 filesystem and the prefix."""
-        return self._filesystem(), self._path("")
+        return self._fs, f"{self._objects.bucket}/{self._objects.prefix}/"

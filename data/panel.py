@@ -19,7 +19,7 @@ from data.bars import Bars, bars_from
 from data.dataset import Dataset
 from data.feature_sets import FEATURES_VERSION, feature_set
 from data.features import SIGMA_BARS, Features, compute_features
-from data.panel_store import open_entry, write_entry
+from data.panel_store import building, open_entry, write_entry
 from data.schema import KEYS, interval_of
 from data.target import fit_label, forward_return, forward_target
 from protocol.errors import DataError
@@ -189,9 +189,12 @@ def panel_of(dataset: Dataset, topic: Topic, cache: Path | None = None) -> Panel
     key = panel_key(dataset.root or "", topic)
     if panel := _stored(cache, key, topic):
         return panel
-    panel = panel_from(_read(dataset, topic), topic)
-    facts = {name: getattr(panel, name) for name in ("feature_names", "symbols", "interval", "report")}
-    write_entry(cache, key, {name: getattr(panel, name) for name in _ARRAYS}, facts)
+    with building(cache, key):
+        if panel := _stored(cache, key, topic):
+            return panel
+        panel = panel_from(_read(dataset, topic), topic)
+        facts = {name: getattr(panel, name) for name in ("feature_names", "symbols", "interval", "report")}
+        write_entry(cache, key, {name: getattr(panel, name) for name in _ARRAYS}, facts)
     return _stored(cache, key, topic) or panel
 
 

@@ -12,7 +12,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.home import find_home, make_folder
-from protocol.errors import DataError
+from infra.lock import exclusive
+from protocol.errors import ConfigError, DataError
 
 MANIFEST = "manifest"
 CACHE_BYTES = 200_000_000  # what a few panels may need
@@ -60,6 +62,23 @@ def open_entry(cache: Path, key: str) -> tuple[dict[str, NDArray[Any]], dict[str
     except OSError as error:
         raise DataError(f"panel cache {folder}: {error.strerror or error}; remove it or name another cache") from error
     return arrays, manifest["facts"]
+
+
+@contextmanager
+def building(cache: Path, key: str) -> Iterator[None]:
+    """Keep other processes from building the same entry meanwhile: the workers of a machine fetch its data once.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(cache / f".{key}.lock"))
+        except ConfigError as error:
+            raise DataError(f"panel cache {cache}: {error}") from error
+        yield
 
 
 def write_entry(cache: Path, key: str, arrays: Arrays, facts: Mapping[str, Any]) -> None:

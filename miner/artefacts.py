@@ -14,6 +14,10 @@ from pipelines.parser import block_hash
 from pipelines.spec import describe, from_canonical
 from protocol.errors import ConfigError
 
+MODULE = "pipeline.py"
+#: What a run leaves in its folder beside the journal; the report comes last.
+ARTEFACTS = (MODULE, "equity.png", "search.png", "report.json")
+
 
 def write_artefacts(plan: Plan, result: SearchResult, report: Report, ends: dict[str, Any]) -> dict[str, Any]:
     """Write ``pipeline.py``, ``equity.png``, ``search.png`` and ``report.json`` into the run's folder.
@@ -47,7 +51,7 @@ def write_artefacts(plan: Plan, result: SearchResult, report: Report, ends: dict
         "versions": ", ".join(f"{name} {number}" for name, number in library_versions().items()),
     }
     source = to_module(spec, title=topic.title or topic.name, facts=facts).encode()
-    module, equity, course = (plan.folder / name for name in ("pipeline.py", "equity.png", "search.png"))
+    module, equity, course, text = (plan.folder / name for name in ARTEFACTS)
     made = {
         "pipeline": describe(spec),
         "module": str(module),
@@ -59,7 +63,7 @@ def write_artefacts(plan: Plan, result: SearchResult, report: Report, ends: dict
         atomic_write(module, source)
         atomic_write(equity, draw_equity(report))
         atomic_write(course, draw_search(result.outcomes))
-        atomic_write(plan.folder / "report.json", document.encode())
+        atomic_write(text, document.encode())
     except ConfigError as error:
         raise ConfigError(f"{error}; the journal is whole, so the run can be resumed") from error
     return made

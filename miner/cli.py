@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,29 +150,43 @@ def _quiet_libraries() -> None:
 @click.option("--time-budget", metavar="DURATION", help="For this session.")
 @BUDGET
 @MAX_PRICE
+@click.option("--data", metavar="URI", help="Where its dataset is now; default: where it was.")
 @SUBMIT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
 @click.pass_context
-def resume(context: click.Context, /, run: str, cluster: str | None, submit: bool, as_json: bool, **given: Any) -> None:
-    """Continue RUN, a name of `ltminer runs` or a folder, as if it had never stopped."""
+def resume(
+    context: click.Context,
+    /,
+    run: str,
+    *,
+    cluster: str | None,
+    data: str | None,
+    submit: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Continue RUN as if it had never stopped: a name of `ltminer runs`, a folder, or a copy s3://BUCKET/PATH/runs/RUN."""
     from contextlib import closing
 
+    from data.sample import dataset_uri
     from infra.cluster import parse_cluster
     from infra.settings import load_settings
     from miner.journal import Journal
     from miner.plan import parse_duration
     from miner.preparation import plan_of
     from miner.run import continue_run
-    from miner.runs import find_run
+    from miner.snapshots import locate_run
     from miner.view import open_view
 
-    settings = load_settings(**given)
-    folder = find_run(run)
+    folder, settings = locate_run(run, load_settings(**given))
     view = open_view(as_json)
     try:
         with closing(Journal.open(folder)) as journal:
             kind = parse_cluster(cluster, settings)
-            plan = plan_of(journal.config, kind, settings, parse_duration(settings.time_budget), folder)
+            config = replace(journal.config, data_uri=dataset_uri(data)) if data else journal.config
+            plan = plan_of(config, kind, settings, parse_duration(settings.time_budget), folder)
+            if data:
+                plan = replace(plan, resume=f"{plan.resume} --data {shlex.quote(data)}")
             if submit:
                 plan = replace(plan, resume=f"{plan.resume} --submit")
             view.plan(plan)

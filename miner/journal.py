@@ -217,6 +217,19 @@ class Journal:
             "best": max(scored, default=None),
         }
 
+    def covers(self, other: Journal) -> bool:
+        """Return whether this is a journal of the same run as `other` and has an outcome wherever that has one."""
+        return self.config == other.config and other._done() <= self._done()
+
+    def adopt(self, other: Journal) -> None:
+        """Become what `other` is, in one transaction; the caller holds the lock."""
+        with _explained(self.path, "written", "free some space, then try again"):
+            other._db.backup(self._db)
+
+    def _done(self) -> set[tuple[int, str]]:
+        with _explained(self.path, "read", "start a new run"):
+            return set(self._db.execute("SELECT k, text FROM candidates JOIN outcomes USING (k)"))
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -233,6 +246,24 @@ class Journal:
                 with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def copy_of(folder: Path) -> bytes:
+    """Return a consistent copy of a journal, which may be written meanwhile, as the bytes of a file.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
+    path = folder / FILE_NAME
+    with (
+        _explained(path, "read", "see whether its disk is full or gone"),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db,
+        closing(sqlite3.connect(":memory:")) as copy,
+    ):
+        db.backup(copy)
+        return copy.serialize()
 
 
 def refuse_present(folder: Path) -> None:

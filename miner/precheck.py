@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.objects import read_named
 from pipelines.identity import near_id, pipeline_id
 from pipelines.parser import block_hash, parse_module
 from pipelines.spec import Call, describe
@@ -45,22 +46,25 @@ class Module:
         return describe(self.spec)
 
 
-def read_module(path: Path) -> Module:
-    """Read and parse a module; nothing of it is executed.
+def read_module(path: Path | str) -> Module:
+    """Read and parse a module, a file or ``s3://…/SHA256.py``; nothing of it is executed.
 
     Raises
     ------
-    ConfigError
-        The file cannot be read.
+    ConfigError, ClusterError, DataError
+        It cannot be read, or is not what its name in the bucket says.
     RefusedError
         It is too large or outside the subset; the message names line, construct and remedy.
     """
+    name = str(path)
+    if name.startswith("s3://"):
+        return module_of(read_named(name, ".py", MAX_SOURCE_BYTES), name)
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             source = file.read(MAX_SOURCE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"module {path} cannot be read: {error.strerror}") from error
-    return module_of(source, str(path))
+    return module_of(source, name)
 
 
 def module_of(source: bytes, name: str) -> Module:

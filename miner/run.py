@@ -25,6 +25,7 @@ from miner.preparation import smallest_fit
 from miner.report import ScoringInterruptedError, final_report
 from miner.runs import link_run
 from miner.search import Search
+from miner.snapshots import snapshots
 from miner.view import View
 from pipelines.spaces import search_space
 from pipelines.spec import describe, from_canonical
@@ -44,11 +45,16 @@ def mine(plan: Plan, settings: Settings, view: View) -> int:
     """
     make_folder(plan.folder, free_bytes=RUN_BYTES)
     try:
-        with _interruptible() as interrupted, _cluster(plan, settings, view) as executor:
+        with (
+            snapshots(settings.bucket, view) as copy,
+            _interruptible() as interrupted,
+            _cluster(plan, settings, view) as executor,
+        ):
             plan, before = plan.widened(executor.capacity), plan.config.window
             if plan.config.window > before:
                 view.note(f"window {plan.config.window}, for {executor.capacity} slots")
             with _started(plan) as journal:
+                copy(plan.folder)
                 return _search(plan, journal, executor, view, interrupted)
     except LongtailError:
         with suppress(OSError):
@@ -74,9 +80,11 @@ def continue_run(plan: Plan, journal: Journal, settings: Settings, view: View) -
     journal.check_versions(library_versions())
     with (
         journal.locked(),
+        snapshots(settings.bucket, view) as copy,
         _interruptible() as interrupted,
         _cluster(plan, settings, view, journal.account()) as executor,
     ):
+        copy(plan.folder)
         return _search(plan, journal, executor, view, interrupted)
 
 

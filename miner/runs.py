@@ -33,6 +33,13 @@ def find_run(name: str) -> Path:
     raise ConfigError(f"no run {name!r}; `ltminer runs` lists them, or give the folder of one")
 
 
+def name_of_run(folder: Path) -> str:
+    """Return the name by which `ltminer runs` lists a run, the folder's own if it is not listed."""
+    runs = find_home().runs
+    links = sorted(link.name for link in runs.glob("*") if link.is_symlink() and link.resolve() == folder.resolve())
+    return folder.name if folder.parent == runs or not links else links[0]
+
+
 def list_runs() -> list[dict[str, Any]]:
     """Return a summary of every run of the home, oldest first; journals that cannot be read say why."""
     found: list[dict[str, Any]] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import click
 
@@ -17,7 +16,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--topic", metavar="NAME|FILE", help="What it predicts; see `ltminer topics`.")
 @click.option("--data", metavar="URI", help="Dataset to check and judge it on; default: the setting.")
 @LEDGER
@@ -26,8 +25,8 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option("--judge", is_flag=True, help="Let this home's own validator judge it at once.")
 @click.option("--yes", is_flag=True, help="Do not ask before paying.")
 @AS_JSON
-def submit(file: Path, judge: bool, yes: bool, as_json: bool, **given: str | None) -> None:
-    """Submit the module FILE: check it as validators do, commit to it, reveal it.
+def submit(file: str, judge: bool, yes: bool, as_json: bool, **given: str | None) -> None:
+    """Submit the module FILE, or s3://BUCKET/PATH/modules/SHA256.py: check it as validators do, commit to it, reveal it.
 
     Every step happens once: after an interruption the same command goes on where it stopped, and what is on the ledger
     already is only shown.

@@ -184,7 +184,8 @@ class JsonView:
         """See :class:`View`."""
 
     def _write(self, event: str, value: dict[str, Any]) -> None:
-        print(json.dumps({"event": event, **value}), file=self._stream, flush=True)
+        self._stream.write(json.dumps({"event": event, **value}) + "\n")  # at once: copies are told by a thread
+        self._stream.flush()
 
 
 def _short(outcome: Outcome) -> dict[str, Any]:

@@ -1,9 +1,51 @@
 """What all tests share: property tests are not judged by the clock of a busy machine, leave nothing behind, and try the
-same cases in every run."""
+same cases in every run; a simulated S3."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from benchmarks.loopback_s3 import ENVIRONMENT, LoopbackS3, loopback_s3
 
 settings.register_profile("unhurried", deadline=None, database=None, derandomize=True)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[LoopbackS3]:
+    """Return a simulated S3 for all tests that want one."""
+    pytest.importorskip("moto.server")
+    with loopback_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: LoopbackS3, monkeypatch: pytest.MonkeyPatch) -> LoopbackS3:
+    """Return it empty, sound, and as what AWS variables name."""
+    from moto.backends import get_backend
+
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for account in get_backend("s3").values():
+        for backend in account.values():
+            backend.reset()
+    s3_server.losing, s3_server.refusing = [], False
+    s3_server.reset()
+    return s3_server
+
+
+@pytest.fixture
+def bucket(s3: LoopbackS3) -> str:
+    """Return the address of a bucket that is there and empty."""
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="made-bucket")
+    client.close()
+    s3.reset()
+    return "s3://made-bucket"

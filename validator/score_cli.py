@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from validator.record import Record
 
-MODULE = click.Path(path_type=Path)
+MODULE = click.Path()
 FOLDER = click.Path(path_type=Path, file_okay=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -43,7 +43,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 def score(
     context: click.Context,
     /,
-    file: Path,
+    file: str,
     *,
     root: str | None,
     use_ledger: bool,
@@ -52,7 +52,7 @@ def score(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Judge the module FILE in the sandbox: would it enter the record, and if not, why.
+    """Judge the module FILE, or s3://BUCKET/PATH/modules/SHA256.py, in the sandbox: would it enter the record, and if not, why.
 
     Exit code 0 whatever the verdict, 5 if FILE is no pipeline module.
     """
@@ -75,7 +75,7 @@ def score(
     with Sandbox() as sandbox:
         verdict = score_module(
             source,
-            file.name,
+            file.rpartition("/")[2],
             topic=found,
             uri=dataset_uri(settings.data),
             root=root,
@@ -119,7 +119,7 @@ def explain(verdict: str, as_json: bool) -> None:
 @click.option("--data", metavar="URI", help="Where its dataset is now; default: where it was.")
 @AS_JSON
 @click.pass_context
-def replay(context: click.Context, /, verdict: str, module: Path | None, data: str | None, as_json: bool) -> None:
+def replay(context: click.Context, /, verdict: str, module: str | None, data: str | None, as_json: bool) -> None:
     """Compute VERDICT anew and compare: a file, or the first digits of its hash or of its module's.
 
     Exit code 0 if everything comes out the same, 5 if not.

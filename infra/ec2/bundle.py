@@ -7,7 +7,6 @@ interpreter comes from the instance: it needs the coordinator's minor version of
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import platform
@@ -19,11 +18,10 @@ from typing import Any
 
 from infra.ec2.environment import Part, archive
 from infra.ec2.layout import Layout
-from protocol.errors import ClusterError
+from infra.objects import Objects
 
 #: Counts changes of what an archive holds.
 FORMAT = 1
-PUT_TRIES = 5
 #: Archives built and sent at once.
 BUILDERS = 4
 
@@ -80,13 +78,13 @@ def ensure_bundle(
     ConfigError
         A file cannot be read.
     """
-    there = _objects(s3, layout)
-    pointer = _read(s3, layout.bucket, layout.bundle(fingerprint(parts)))
+    there, place = _objects(s3, layout), Objects(f"s3://{layout.bucket}", s3)
+    pointer = _read(place, layout.bundle(fingerprint(parts)))
     if pointer is not None and {pointer["manifest"], *pointer["objects"]} <= there:
         return _bundle(pointer, built=0)
 
     def build(part: Part) -> tuple[dict[str, Any], bool]:
-        known = _read(s3, layout.bucket, layout.key("parts", f"{_key_of(part)}.json"))
+        known = _read(place, layout.key("parts", f"{_key_of(part)}.json"))
         if known is not None and known["sha256"] in there:
             return known, False
         content = archive(part)
@@ -97,7 +95,7 @@ def ensure_bundle(
             "sha256": sha256,
             "size": len(content),
         }
-        put_once(s3, layout.bucket, layout.object(sha256), content)
+        place.create(layout.object(sha256), content)
         _put_json(s3, layout.bucket, layout.key("parts", f"{_key_of(part)}.json"), about)
         return about, True
 
@@ -109,7 +107,7 @@ def ensure_bundle(
     objects = [about for about, _ in done]
     manifest = json.dumps({"format": FORMAT, "objects": objects}, sort_keys=True, indent=1).encode()
     digest = hashlib.sha256(manifest).hexdigest()
-    put_once(s3, layout.bucket, layout.object(digest), manifest)
+    place.create(layout.object(digest), manifest)
     pointer = {
         "manifest": digest,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
@@ -119,33 +117,6 @@ def ensure_bundle(
     }
     _put_json(s3, layout.bucket, layout.bundle(fingerprint(parts)), pointer)
     return _bundle(pointer, built=sum(new for _, new in done))
-
-
-def put_once(s3: Any, bucket: str, key: str, content: bytes) -> bool:
-    """Put an object whose key says its content; return whether it was not there.
-
-    Raises
-    ------
-    ClusterError
-        The bucket refuses it again and again.
-    """
-    from botocore.exceptions import ClientError
-
-    checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    for _ in range(PUT_TRIES):
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", ChecksumSHA256=checksum)
-        except ClientError as error:
-            code = str(error.response["Error"]["Code"])
-            if code in {"PreconditionFailed", "412"}:
-                return False
-            if code not in {"ConditionalRequestConflict", "409"}:  # another put of it is under way
-                raise ClusterError(
-                    f"s3://{bucket}/{key} cannot be written: {error}; check the bucket and the right to s3:PutObject"
-                ) from error
-        else:
-            return True
-    raise ClusterError(f"s3://{bucket}/{key} is being written by others all the time; try again")
 
 
 def _key_of(part: Part) -> str:
@@ -161,15 +132,9 @@ def _objects(s3: Any, layout: Layout) -> set[str]:
     return {entry["Key"].removeprefix(layout.objects) for page in pages for entry in page.get("Contents", ())}
 
 
-def _read(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
-    from botocore.exceptions import ClientError
-
-    try:
-        return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
-    except ClientError as error:
-        if str(error.response["Error"]["Code"]) in {"NoSuchKey", "404"}:
-            return None
-        raise ClusterError(f"s3://{bucket}/{key} cannot be read: {error}; check the right to s3:GetObject") from error
+def _read(place: Objects, key: str) -> dict[str, Any] | None:
+    found = place.get(key)
+    return dict(json.loads(found[0])) if found else None
 
 
 def _put_json(s3: Any, bucket: str, key: str, content: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_series import HOUR, START, hourly, with_value
 
-from data import filesystem
+from data import appending, filesystem
 from data.appending import parquet_bytes, preview
 from data.dataset import Dataset
 from data.manifest import parse_manifest
@@ -389,7 +389,7 @@ def test_a_crash_at_any_step_leaves_the_old_version(
 def test_a_first_append_that_crashed_shows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(tmp_path / "d")
     with monkeypatch.context() as patch:
-        patch.setattr(filesystem.LocalStorage, "move_head", lambda *_: (_ for _ in ()).throw(CrashError))
+        patch.setattr(appending, "move_head", lambda *_: (_ for _ in ()).throw(CrashError))
         with pytest.raises(CrashError):
             Dataset.create(place).append(hourly())
     with pytest.raises(DataError, match="first append did not finish"):
@@ -427,24 +427,24 @@ def test_two_appenders_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_the_loser_of_a_race_merges_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    move, others = type(dataset.storage).move_head, [hourly(f"O{n}/USD", n=3) for n in range(2)]
+    move, others = filesystem.move_head, [hourly(f"O{n}/USD", n=3) for n in range(2)]
 
     def raced(storage: filesystem.LocalStorage, root: str, tag: str | None) -> bool:
         if others:
             rows = others.pop()
             with monkeypatch.context() as patch:
-                patch.setattr(type(storage), "move_head", move)
+                patch.setattr(appending, "move_head", move)
                 Dataset.open(storage.uri).append(rows)
         return move(storage, root, tag)
 
-    monkeypatch.setattr(type(dataset.storage), "move_head", raced)
+    monkeypatch.setattr(appending, "move_head", raced)
     after = dataset.append(hourly("MINE/USD", n=3))
     assert [one.symbol for one in after.series() if "USD" in one.symbol and one.rows == 3] == [
         "MINE/USD",
         "O0/USD",
         "O1/USD",
     ]
-    monkeypatch.setattr(type(dataset.storage), "move_head", lambda *_: False)
+    monkeypatch.setattr(appending, "move_head", lambda *_: False)
     with pytest.raises(DataError, match="HEAD moved 20 times"):
         dataset.append(hourly("LATE/USD", n=3))
 

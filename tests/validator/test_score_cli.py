@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from in_process import InProcess
 from made_market import TOPIC, module, ridge, tree, write_market
 
+from infra.objects import Objects
 from protocol.errors import ConfigError
 from validator.cli import main
 from validator.sandbox import host
@@ -108,6 +110,19 @@ def test_a_module_that_does_not_parse_gets_its_verdict_and_exit_code_5(place: Pa
     assert "imports os" in score(place, market_uri, "bad.py").stdout
     (place / "binary.py").write_bytes(os.urandom(5000))
     assert score(place, market_uri, "binary.py").exit_code == 5
+
+
+def test_modules_in_a_bucket_are_what_their_names_say(place: Path, market_uri: str, bucket: str) -> None:
+    source, modules = (place / "good.py").read_bytes(), Objects(f"{bucket}/mine/modules")
+    name = hashlib.sha256(source).hexdigest()
+    modules.create(f"{name}.py", source)
+    modules.create(f"{'0' * 64}.py", source)
+    words = ("--topic", place / "made.toml", "--data", market_uri, "--out", place / "out", "--no-ledger", "--json")
+    result = call_main("score", modules.address(f"{name}.py"), *words)
+    assert json.loads(result.stdout)["judged"]["block_hash"] == name
+    failed(call_main("score", modules.address(f"{'0' * 64}.py"), *words), 3, "is damaged")
+    failed(call_main("score", modules.address(f"{'1' * 64}.py"), *words), 3, "does not exist")
+    failed(call_main("score", f"{bucket}/good.py", *words), 3, "must be the sha256")
 
 
 def test_files_that_cannot_be_modules(place: Path, market_uri: str) -> None:

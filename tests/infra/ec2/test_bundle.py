@@ -18,15 +18,14 @@ from typing import Any
 
 import pytest
 
-from infra.ec2 import bundle
 from infra.ec2.bootstrap import Store, fetch
-from infra.ec2.bundle import ensure_bundle, put_once
+from infra.ec2.bundle import ensure_bundle
 from infra.ec2.certificates import make_certificates, remove_certificates
 from infra.ec2.environment import GLIBC, Part, _portable, archive, environment
 from infra.ec2.layout import Layout, instance_of
 from infra.ec2.run import prepare_run
 from infra.ec2.supervisor import Limits
-from protocol.errors import ClusterError, ConfigError
+from protocol.errors import ConfigError
 
 boto3 = pytest.importorskip("boto3")
 moto_server = pytest.importorskip("moto.server")
@@ -94,14 +93,6 @@ def test_what_was_lost_is_built_again(s3: Any, tmp_path: Path) -> None:
     s3.delete_object(Bucket=LAYOUT.bucket, Key=LAYOUT.object(lost))
     again = ensure_bundle(s3, LAYOUT, parts)
     assert (again.built, again.manifest, keys(s3)) == (1, first.manifest, before)
-
-
-def test_an_object_is_never_replaced(s3: Any) -> None:
-    assert put_once(s3, LAYOUT.bucket, "key", b"first") is True
-    assert put_once(s3, LAYOUT.bucket, "key", b"second") is False
-    assert s3.get_object(Bucket=LAYOUT.bucket, Key="key")["Body"].read() == b"first"
-    with pytest.raises(ClusterError, match=r"s3://no-such-bucket-here/key cannot be written: .*NoSuchBucket"):
-        put_once(s3, "no-such-bucket-here", "key", b"")
 
 
 def test_an_archive_is_a_function_of_its_files(tmp_path: Path) -> None:
@@ -194,20 +185,6 @@ def test_what_was_compiled_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(kind, "read_text", local)
     with pytest.raises(ConfigError, match=r"psutil .* is installed for linux_x86_64, which instances .* do not run"):
         environment(["psutil"])
-
-
-def test_a_put_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    exceptions = pytest.importorskip("botocore.exceptions")
-    answers = ["ConditionalRequestConflict", "ConditionalRequestConflict", "PreconditionFailed"]
-
-    class Busy:
-        def put_object(self, **_: Any) -> None:
-            raise exceptions.ClientError({"Error": {"Code": answers.pop(0)}}, "PutObject")
-
-    assert put_once(Busy(), "bucket", "key", b"") is False
-    answers += ["ConditionalRequestConflict"] * bundle.PUT_TRIES
-    with pytest.raises(ClusterError, match="written by others all the time"):
-        put_once(Busy(), "bucket", "key", b"")
 
 
 def test_layout() -> None:
