@@ -75,7 +75,7 @@ def building(cache: Path, key: str) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(exclusive(cache / f".{key}.lock"))
+            held.enter_context(exclusive(cache / f"{key}.lock"))
         except ConfigError as error:
             raise DataError(f"panel cache {cache}: {error}") from error
         yield

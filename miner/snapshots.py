@@ -106,7 +106,7 @@ class _Copier:
             done = self._copy_journal()
             if done and last:
                 self._copy_artefacts()
-        except LongtailError as error:
+        except (LongtailError, OSError) as error:
             if last or not self._failing:
                 then = "it is in this home only" if last else "the run goes on, and it is tried again"
                 self._tell(f"this run is not copied: {error}; {then}")

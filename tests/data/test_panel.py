@@ -162,6 +162,10 @@ def stored(tmp_path_factory):
     return uri, Dataset.create(uri).append(table_of(mine=np.arange(1800.0))).root
 
 
+def entries(cache):
+    return [path.name for path in cache.iterdir() if path.suffix != ".lock"]
+
+
 def test_a_panel_comes_from_the_cache_read_only_and_without_the_dataset(stored, tmp_path):
     uri, root = stored
     direct = load_panel(uri, None, TOPIC)
@@ -172,7 +176,7 @@ def test_a_panel_comes_from_the_cache_read_only_and_without_the_dataset(stored, 
     assert isinstance(again.features, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         again.target[0] = 1
-    assert [path.name for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"] == [panel_key(root, TOPIC)]
+    assert entries(tmp_path / "cache") == [panel_key(root, TOPIC)]
 
 
 def test_unknown_symbols_of_a_dataset_are_named_with_near_ones(stored):
@@ -196,7 +200,7 @@ def test_a_damaged_entry_is_rebuilt(stored, tmp_path, name, damage):
         path.unlink()
     assert same(load_panel(uri, root, TOPIC, tmp_path), load_panel(uri, root, TOPIC))
     assert path.is_file()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(entries(tmp_path)) == 1
     del direct
 
 
@@ -211,7 +215,7 @@ def test_writers_of_the_same_key_may_race(stored, tmp_path):
         results = pool.map(_load, [(uri, root, TOPIC, tmp_path)] * 9, chunksize=1)
     assert len(set(results)) == 1
     assert results[0][1]
-    assert [path.name for path in tmp_path.iterdir()] == [panel_key(root, TOPIC)]
+    assert entries(tmp_path) == [panel_key(root, TOPIC)]
 
 
 def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, monkeypatch):
