@@ -14,9 +14,8 @@ It owns its individuals and draws from one random stream per candidate, seeded b
 from __future__ import annotations
 
 import bisect
-import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ class SearchExhaustedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A fully evaluated candidate."""
+    """A fully evaluated candidate; its individual as long as it may breed."""
 
     candidate: Candidate
     individual: Any
@@ -86,6 +85,8 @@ class Search:
     _waiting: dict[int, tuple[Candidate, Any]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _costs: list[float] = field(default_factory=list)
+    _front: list[Member] = field(default_factory=list)
+    _fittest: NDArray[np.int64] | None = None
     _capped: int = 0
     _asked: int = 0
     _told: int = 0
@@ -157,7 +158,8 @@ class Search:
             return
         bisect.insort(self._costs, outcome.cpu_s)
         member = Member(candidate, individual, outcome)
-        self.members.append(member)
+        self.members.append(replace(member, individual=None))  # which only those who breed need, and is large
+        self._front = _front([*self._front, self.members[-1]])
         entered = self._insert(member)
         if outcome.would_prune:
             self.pruning.sampled += 1
@@ -172,8 +174,7 @@ class Search:
             Outcomes that came in but wait for their turn: a run that stops here shows them all the same.
         """
         waiting = [Member(*self._waiting[outcome.k], outcome) for outcome in early if outcome.status == "ok"]
-        members = [*self.members, *sorted(waiting, key=lambda member: member.outcome.k)]
-        return [members[row] for row in pareto_front(_objectives(members))]
+        return _front([*self._front, *sorted(waiting, key=lambda member: member.outcome.k)])
 
     def _breed(self, rng: np.random.Generator) -> tuple[Any, Call, Origin]:
         if self._asked < len(self._known):
@@ -215,9 +216,9 @@ class Search:
 
     def _order(self) -> NDArray[np.int64]:
         """Population rows, fittest first: lower rank, then larger crowding distance, then age."""
-        values = _objectives(self.population)
-        rank = ranks(values)
-        return np.lexsort((-crowding(values, rank), rank))
+        if self._fittest is None:
+            self._fittest = _fittest(self.population)
+        return self._fittest
 
     def _insert(self, member: Member) -> bool:
         """Put a member into the population, drop the least fit; return whether the newcomer stayed.
@@ -225,15 +226,19 @@ class Search:
         A newcomer that scores as a present member does on every fold makes the same predictions: the simpler one stays.
         """
         for row, present in enumerate(self.population):
-            if np.allclose(present.outcome.scores, member.outcome.scores, rtol=0, atol=SAME_SCORE):
+            pairs = zip(present.outcome.scores, member.outcome.scores, strict=True)
+            if all(abs(one - other) <= SAME_SCORE for one, other in pairs):
                 if member.candidate.complexity >= present.candidate.complexity:
                     return False
-                self.population[row] = member
+                self.population[row], self._fittest = member, None
                 return True
-        self.population.append(member)
-        if len(self.population) <= self.config.population:
-            return True
-        return self.population.pop(int(self._order()[-1])) is not member
+        candidates = [*self.population, member]
+        if len(candidates) > self.config.population:
+            del candidates[int(_fittest(candidates)[-1])]
+        entered = candidates[-1] is member
+        if entered:
+            self.population, self._fittest = candidates, None
+        return entered
 
     def _cap(self) -> float:
         """CPU cap for the next candidate: coarse steps, so that the noise of one measurement rarely moves it.
@@ -244,7 +249,8 @@ class Search:
         if len(self._costs) < CAP_WARM_UP:
             cap = config.cap_start_s * 2.0 ** (self._capped // CAP_WARM_UP)
         else:
-            wanted = config.cap_multiple * statistics.median(self._costs)
+            middle = len(self._costs) // 2  # they are sorted
+            wanted = config.cap_multiple * (self._costs[middle] + self._costs[~middle]) / 2
             cap = config.cap_start_s / 2
             while cap < wanted and cap < config.cap_ceiling_s:
                 cap *= 2.0
@@ -262,6 +268,16 @@ class Search:
             return ()
         means = np.cumsum(np.array(simpler), axis=1)[:, :-1] / np.arange(1, self.config.folds)
         return tuple(float(value) for value in means.min(axis=0))
+
+
+def _front(members: Sequence[Member]) -> list[Member]:
+    return [members[row] for row in pareto_front(_objectives(members))]
+
+
+def _fittest(members: Sequence[Member]) -> NDArray[np.int64]:
+    values = _objectives(members)
+    rank = ranks(values)
+    return np.lexsort((-crowding(values, rank), rank))
 
 
 def _objectives(members: Sequence[Member]) -> NDArray[np.float64]:

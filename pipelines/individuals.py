@@ -6,6 +6,7 @@ that depends neither on hash seeds nor on memory addresses.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +26,7 @@ TRIES = 8
 
 def random_individual(space: Any, rng: np.random.Generator) -> Individual:
     """Draw an individual of a space from :func:`pipelines.spaces.search_space`."""
-    return space.generate(rng)
+    return _finished(space.generate(rng))
 
 
 def known_individual(spec: Call, space: Any) -> KnownIndividual:
@@ -47,14 +48,16 @@ def spec_of(individual: Individual) -> Call:
     """
     if isinstance(individual, KnownIndividual):
         return individual.spec
-    return from_estimator(individual.export_pipeline())
+    known: Call | None = vars(individual).get(_SPEC)
+    return from_estimator(individual.export_pipeline()) if known is None else known
 
 
 def _copied(value: Any, kind: type) -> Any:
     if isinstance(value, kind):
         twin = object.__new__(type(value))
         for name, inner in vars(value).items():
-            setattr(twin, name, inner if name in _SHARED else _copied(inner, kind))
+            if name != _SPEC:
+                setattr(twin, name, inner if name in _SHARED else _copied(inner, kind))
         return twin
     if isinstance(value, list):
         return [_copied(inner, kind) for inner in value]
@@ -67,12 +70,23 @@ def _copied(value: Any, kind: type) -> Any:
     return value
 
 
+_SPEC = "_longtail_spec"
+"""Where individuals from here keep their spec, which is dear to make; a copy, which may yet change, has none."""
+
 _SHARED = frozenset({"search_space", "search_spaces", "space", "estimator_search_space", "method"})
 
 
 def copy_individual(individual: Individual) -> Individual:
     """Return an independent copy that shares the search spaces, which ``copy.deepcopy`` would copy at 9-100 ms."""
     return individual if isinstance(individual, KnownIndividual) else _copied(individual, load_tpot().BaseIndividual)
+
+
+def _finished(individual: Individual) -> Individual:
+    """Have an individual that changes no more keep its spec, if it has one."""
+    if not isinstance(individual, KnownIndividual):
+        with suppress(RefusedError):
+            setattr(individual, _SPEC, spec_of(individual))
+    return individual
 
 
 def _text(individual: Individual) -> str | None:
@@ -90,7 +104,7 @@ def mutate(individual: Individual, rng: np.random.Generator, tries: int = TRIES)
     for _ in range(tries):
         child = copy_individual(individual)
         child.mutate(rng)
-        if _text(child) not in (before, None):
+        if _text(_finished(child)) not in (before, None):
             return child
     return None
 
@@ -104,6 +118,6 @@ def crossover(first: Individual, second: Individual, rng: np.random.Generator, t
     for _ in range(tries):
         child = copy_individual(first)
         child.crossover(copy_individual(second), rng)
-        if _text(child) not in parents:
+        if _text(_finished(child)) not in parents:
             return child
     return None

@@ -140,6 +140,7 @@ def test_a_frozen_worker_is_overtaken(connect: Callable[..., DaskExecutor], clus
         replies |= collect(executor, 1)
     for k in (6, 7):
         executor.submit(k, task(echo=k, sleep_s=1.5))
+    assert executor.collect(0) == []
     wait_until(
         lambda: len(cluster.scheduler.workers) == 2 and all(w.processing for w in cluster.scheduler.workers.values())
     )
