@@ -100,12 +100,11 @@ def cluster(workers: int, seconds: float) -> Iterator[tuple[str, dict[str, subpr
                 process.wait()
 
 
-def slept(crowd: subprocess.Popen[str]) -> list[tuple[float, float]]:
-    """Return the evaluations since the last call."""
+def ask(crowd: subprocess.Popen[str], question: str) -> Any:
+    """Return what the workers' process answers: ``count`` evaluations slept so far, or ``take`` their moments."""
     assert crowd.stdin
-    crowd.stdin.write("\n")
-    crowd.stdin.flush()
-    return [(start, end) for start, end in json.loads(line_of(crowd))]
+    print(question, file=crowd.stdin, flush=True)
+    return json.loads(line_of(crowd))
 
 
 def measure(
@@ -114,11 +113,18 @@ def measure(
     """Run one side once and return its figures."""
     coordinator = start(side, json.dumps(request))
     watch = Watch({"coordinator": coordinator.pid, **{name: process.pid for name, process in processes.items()}})
-    answer = json.loads(line_of(coordinator))
+    answer = {}
+    if side == "stock":  # its own time limit is looked at once a generation has started
+        while not ask(processes["workers"], "count"):
+            time.sleep(PERIOD_S)
+        time.sleep(request["seconds"])
+        coordinator.kill()
+    else:
+        answer = json.loads(line_of(coordinator))
     coordinator.wait()
     time.sleep(request["sleep"] + 0.5)  # what stock cancelled sleeps on
     watch.stop()
-    spans = slept(processes["workers"])
+    spans = ask(processes["workers"], "take")
     begin, end = min(first for first, _ in spans) + warm_up, max(first for first, _ in spans)
     if end - begin < 4 * PERIOD_S:
         sys.exit(f"{side}: evaluations started for {end - begin + warm_up:.1f} s, no more than the warm-up; raise --seconds")

@@ -25,8 +25,8 @@ from miner.candidate import Candidate, Origin
 from miner.config import RunConfig
 from miner.nsga2 import crowding, pareto_front, ranks
 from miner.outcome import Outcome
-from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of
-from pipelines.spec import Call, canonical_text, complexity, from_canonical
+from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of, text_of
+from pipelines.spec import Call, complexity, from_canonical
 from pipelines.validity import problems
 
 P_RANDOM = 0.08  # fresh blood
@@ -124,7 +124,7 @@ class Search:
             raise RuntimeError(f"ask() for candidate {self._asked} needs {self.needed} outcomes told, not {self._told}")
         rng = np.random.default_rng([self.config.seed, self._asked])
         individual, spec, origin = self._breed(rng)
-        text = canonical_text(spec)
+        text = text_of(individual)
         weight = complexity(spec)
         candidate = Candidate(
             k=self._asked,
@@ -202,8 +202,10 @@ class Search:
         )
 
     def _accept(self, individual: Any) -> Call | None:
+        if text_of(individual) in self._seen:
+            return None
         spec = spec_of(individual)
-        if canonical_text(spec) in self._seen or problems(spec, n_features=self.n_features, n_samples=self.n_samples):
+        if problems(spec, n_features=self.n_features, n_samples=self.n_samples):
             return None
         return spec
 

@@ -48,8 +48,20 @@ def spec_of(individual: Individual) -> Call:
     """
     if isinstance(individual, KnownIndividual):
         return individual.spec
-    known: Call | None = vars(individual).get(_SPEC)
-    return from_estimator(individual.export_pipeline()) if known is None else known
+    known: tuple[Call, str] | None = vars(individual).get(_SPEC)
+    return from_estimator(individual.export_pipeline()) if known is None else known[0]
+
+
+def text_of(individual: Individual) -> str:
+    """Return the canonical text of an individual.
+
+    Raises
+    ------
+    RefusedError
+        The individual is outside the registry (impossible for the spaces of this package).
+    """
+    known = None if isinstance(individual, KnownIndividual) else vars(individual).get(_SPEC)
+    return canonical_text(spec_of(individual)) if known is None else known[1]
 
 
 def _copied(value: Any, kind: type) -> Any:
@@ -62,7 +74,7 @@ def _copied(value: Any, kind: type) -> Any:
     if isinstance(value, list):
         return [_copied(inner, kind) for inner in value]
     if isinstance(value, dict):
-        return {key: _copied(inner, kind) for key, inner in value.items()}
+        return {key: inner if type(inner) in _LEAVES else _copied(inner, kind) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
         twin = np.empty_like(value)
         twin[:] = [_copied(inner, kind) for inner in value]
@@ -71,7 +83,9 @@ def _copied(value: Any, kind: type) -> Any:
 
 
 _SPEC = "_longtail_spec"
-"""Where individuals from here keep their spec, which is dear to make; a copy, which may yet change, has none."""
+"""Where individuals from here keep their spec and text, which are dear to make; a copy, which may yet change, has none."""
+
+_LEAVES = (float, int, str, bool, type(None))
 
 _SHARED = frozenset({"search_space", "search_spaces", "space", "estimator_search_space", "method"})
 
@@ -82,16 +96,17 @@ def copy_individual(individual: Individual) -> Individual:
 
 
 def _finished(individual: Individual) -> Individual:
-    """Have an individual that changes no more keep its spec, if it has one."""
+    """Have an individual that changes no more keep its spec and text, if it has any."""
     if not isinstance(individual, KnownIndividual):
         with suppress(RefusedError):
-            setattr(individual, _SPEC, spec_of(individual))
+            spec = spec_of(individual)
+            setattr(individual, _SPEC, (spec, canonical_text(spec)))
     return individual
 
 
 def _text(individual: Individual) -> str | None:
     try:
-        return canonical_text(spec_of(individual))
+        return text_of(individual)
     except RefusedError:
         return None
 
@@ -101,11 +116,13 @@ def mutate(individual: Individual, rng: np.random.Generator, tries: int = TRIES)
     if isinstance(individual, KnownIndividual):
         return individual.mutated(rng, tries)
     before = _text(individual)
+    child = copy_individual(individual)
     for _ in range(tries):
-        child = copy_individual(individual)
-        child.mutate(rng)
+        if not child.mutate(rng):
+            continue  # TPOT says that it changed nothing
         if _text(_finished(child)) not in (before, None):
             return child
+        child = copy_individual(individual)
     return None
 
 
