@@ -8,13 +8,15 @@ over them in turn, each in a process of its own. Printed per number of workers a
 - busy: share of the worker seconds slept, between the end of the warm-up and the start of the last evaluation;
 - evaluations per second of that time;
 - CPU milliseconds per evaluation: of the coordinator's main thread (the loop), of its other threads (Dask's client), of the
-  scheduler, and of the process that stands for all workers, which no coordinator pays for.
+  scheduler, and of the process that stands for all workers, which no coordinator pays for;
+- scheduler_idle: cores that the scheduler uses while nothing runs, for heartbeats mostly; contained in the figure above.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,9 @@ from typing import Any
 import psutil
 
 PERIOD_S = 0.25
-COLUMNS = ("busy", "per_s", "loop_ms", "client_ms", "scheduler_ms", "workers_ms")
+#: How long the idle scheduler and workers are watched.
+IDLE_S = 10.0
+COLUMNS = ("busy", "per_s", "loop_ms", "client_ms", "scheduler_ms", "workers_ms", "scheduler_idle")
 
 
 def cpu_of(process: psutil.Process) -> tuple[float, float]:
@@ -127,7 +131,9 @@ def measure(
     spans = ask(processes["workers"], "take")
     begin, end = min(first for first, _ in spans) + warm_up, max(first for first, _ in spans)
     if end - begin < 4 * PERIOD_S:
-        sys.exit(f"{side}: evaluations started for {end - begin + warm_up:.1f} s, no more than the warm-up; raise --seconds")
+        sys.exit(
+            f"{side}: evaluations started for {end - begin + warm_up:.1f} s, no more than the warm-up; raise --seconds"
+        )
     inside = sum(max(0.0, min(last, end) - max(first, begin)) for first, last in spans)
     ended = sum(begin <= last <= end for _, last in spans)
     coordinator_s, loop_s = watch.between("coordinator", begin, end)
@@ -159,7 +165,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=25.0, help="wall time of a side")
     parser.add_argument("--warm-up", type=float, default=8.0, help="seconds after the first start that do not count")
     parser.add_argument("--sleep", type=float, default=2.0, help="seconds of an evaluation")
-    parser.add_argument("--window", type=int, default=0, help="of ltminer's search; 0: what ltminer takes for so many slots")
+    parser.add_argument(
+        "--window", type=int, default=0, help="of ltminer's search; 0: what ltminer takes for so many slots"
+    )
     parser.add_argument("--sides", nargs="+", default=["ours", "stock"], choices=["ours", "unbatched", "stock"])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -168,10 +176,17 @@ def main() -> None:
         began = time.monotonic()
         with cluster(workers, given.sleep) as (address, processes), tempfile.TemporaryDirectory() as folder:
             print(f"{workers} workers after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            before = {name: cpu_of(psutil.Process(process.pid))[0] for name, process in processes.items()}
+            time.sleep(IDLE_S)
+            idle = {
+                f"{name}_idle": (cpu_of(psutil.Process(process.pid))[0] - before[name]) / IDLE_S
+                for name, process in processes.items()
+            }
             for seed in range(1, given.seeds + 1):
                 for side in given.sides:
                     request = {**vars(given), "workers": workers, "seed": seed, "address": address, "folder": folder}
-                    rows.append(measure(side, request, processes, given.warm_up))
+                    load = os.getloadavg()[0]
+                    rows.append({**measure(side, request, processes, given.warm_up), **idle, "load": load})
                     print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     if given.json:
         print(json.dumps(rows, indent=1))

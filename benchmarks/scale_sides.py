@@ -129,7 +129,7 @@ def run_ours(request: Mapping[str, Any]) -> dict[str, Any]:
         data_root="0" * 64,
         seed=request["seed"],
         evaluations=request["evaluations"],
-        window=request["window"] or default_window(request["workers"]),
+        window=request["window"] or default_window(request["workers"], request["evaluations"]),
     )
     space = search_space(config.space, n_features=FEATURES, n_samples=ROWS)
     settings = load_settings(connect_timeout_s=120.0)

@@ -66,7 +66,7 @@ class _Running:
     lost: int = 0
     dead_workers: int = 0
     lost_servers: int = 0
-    #: Travels without others: a worker died, or lagged, over a batch that it was in.
+    #: Travels without others, and at once: it was lost, or lagged, before.
     alone: bool = False
     batches: list[_Batch] = field(default_factory=list)
 
@@ -247,12 +247,9 @@ class DaskExecutor:
         self._check_scheduler()
         if isinstance(error, ServerDiedError):
             running.lost_servers += 1
-        elif type(error).__name__ == "KilledWorker" and shared:
-            running.alone = True  # one of the batch may have done it: each for itself from now on
         elif type(error).__name__ == "KilledWorker":
-            running.dead_workers += (
-                int(getattr(error, "allowed_failures", 0)) + 1
-            )  # Dask tells of several deaths at once
+            # Dask tells of several deaths at once. Of a batch, one may have done it: that shows when each runs for itself.
+            running.dead_workers += 0 if shared else int(getattr(error, "allowed_failures", 0)) + 1
         elif type(error).__name__ in LOSSES:
             running.lost += 1
         else:
@@ -271,6 +268,7 @@ class DaskExecutor:
             )
         if not running.batches:
             self.resubmitted += 1
+            running.alone = True
             self._waiting.add(k)
         return None
 
