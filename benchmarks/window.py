@@ -2,8 +2,8 @@
 
     python benchmarks/window.py
 
-Candidate k may start once the outcomes of candidates 0 to k - window are in, so one slow evaluation holds up the others when the
-window is used up. Times are lognormal, cut at 32 times the median as the CPU cap does; printed per spread, the 90th
+Candidate k may start once the outcomes of candidates 0 to k - window are in, so one slow evaluation holds up the others when
+the window is used up. Times are lognormal, cut at 32 times the median as the CPU cap does; printed per spread, the 90th
 percentile over the median, for windows of so many candidates per slot. No process is started and no clock is read.
 """
 
@@ -34,7 +34,7 @@ def busy(slots: int, per_slot: int, spread: float, seed: int, batch: int = 1) ->
     batch : int
         Candidates that one slot takes together.
     """
-    dice, sigma, window = random.Random(seed), math.log(spread) / Z90, slots * per_slot
+    dice, sigma, window = random.Random(seed), math.log(spread) / Z90, slots * per_slot  # noqa: S311 - a simulation
     running: list[tuple[float, list[int], float]] = []
     waiting: list[int] = []
     done: set[int] = set()

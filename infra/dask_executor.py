@@ -160,7 +160,7 @@ class DaskExecutor:
         # The rest may wait to become a batch as long as it is young and the slots have others.
         if groups and len(groups[-1]) < size and len(self._batches) + len(groups) - 1 > slots:
             groups.pop()
-        started = [*([k] for k in alone), *groups]
+        started: list[Sequence[int]] = [*([k] for k in alone), *groups]
         self._waiting.difference_update(*started)
         return started
 

@@ -12,7 +12,8 @@ from protocol.topics import Topic, topic_from_dict
 
 #: The window up to this many slots; beyond, it grows with the cluster.
 DEFAULT_WINDOW, SMALL_CLUSTER = 16, 8
-#: What keeps slots busy although some evaluations take ten times the median (docs/benchmarks.md), and the least: one runs, one waits.
+#: What keeps slots busy although some evaluations take ten times the median (docs/benchmarks.md), and the least: one runs and
+#: one waits.
 WINDOW_PER_SLOT, LEAST_PER_SLOT = 8, 2
 #: A run should see the outcomes of this many windows: more would breed blindly for too large a part of it.
 WINDOWS_PER_RUN = 16

@@ -109,6 +109,7 @@ class _Loop:
         self.statuses: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.cpu_s = 0.0
+        self.front: list[Member] = []
         self.fresh: list[Outcome] = []
         self.collected = 0
         self.more = False
@@ -156,6 +157,7 @@ class _Loop:
         self.outcomes[outcome.k] = outcome
         self.statuses[outcome.status] += 1
         self.cpu_s += outcome.cpu_s
+        self.front = self.search.front_with(self.front, outcome)
         if outcome.status not in {"ok", "pruned"}:
             self.reasons[f"{outcome.status}: {outcome.reason}"[:90]] += 1
 
@@ -176,7 +178,6 @@ class _Loop:
     def snapshot(self) -> Snapshot:
         done, fresh = len(self.outcomes), tuple(self.fresh)
         self.fresh.clear()
-        front = self.search.front(self.early())
         rate = self.elapsed / self.collected if self.collected else float("nan")
         return Snapshot(
             evaluated=done,
@@ -189,8 +190,8 @@ class _Loop:
             slots=self.executor.slots,
             in_flight=len(self.tasks),
             resubmitted=self.executor.resubmitted,
-            front=front,
-            best=front[0].outcome.score if front else float("nan"),
+            front=self.front,
+            best=self.front[0].outcome.score if self.front else float("nan"),
             pruning=self.search.pruning,
             latest=fresh,
         )

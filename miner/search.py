@@ -176,6 +176,13 @@ class Search:
         waiting = [Member(*self._waiting[outcome.k], outcome) for outcome in early if outcome.status == "ok"]
         return _front([*self._front, *sorted(waiting, key=lambda member: member.outcome.k)])
 
+    def front_with(self, front: list[Member], outcome: Outcome) -> list[Member]:
+        """Return what becomes of a front when one more outcome comes in, whether or not it is its turn to be told."""
+        if outcome.status != "ok":
+            return front
+        member = Member(self._waiting[outcome.k][0], None, outcome)
+        return _front(sorted([*front, member], key=lambda one: one.outcome.k))
+
     def _breed(self, rng: np.random.Generator) -> tuple[Any, Call, Origin]:
         if self._asked < len(self._known):
             spec = self._known[self._asked]

@@ -47,7 +47,7 @@ def _defaults(kind: type) -> Mapping[str, Any]:
 
 
 @cache
-def _plain_names(kind: type) -> list[str] | None:
+def _plain_names(kind: Any) -> list[str] | None:
     """Return the parameters of a class with scikit-learn's own ``get_params``, which reads the signature at every call."""
     from sklearn.base import BaseEstimator
 
