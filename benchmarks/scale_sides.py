@@ -202,6 +202,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks import scale_sides  # under its own name, which is what travels to the workers
+    from benchmarks import scale_sides  # noqa: PLW0406 - under its own name, which is what travels to the workers
 
     scale_sides.main()

@@ -130,7 +130,7 @@ class _Loop:
             self.tell(self.search.needed)
             if self.search.told < self.search.needed:
                 break
-            if self.clock() > until:
+            if asked and self.clock() > until:
                 self.more = True
                 break
             try:

@@ -175,9 +175,7 @@ def test_a_task_that_kills_its_workers_costs_itself_only(
     poison = replies.pop(14)
     assert poison["end"] == "error"
     assert "lost its server 2 times" in poison["error"]
-    assert {k: reply["messages"][0]["echo"] for k, reply in replies.items()} == {
-        k: k for k in range(10, 22) if k != 14
-    }
+    assert {k: reply["messages"][0]["echo"] for k, reply in replies.items()} == {k: k for k in range(10, 22) if k != 14}
     cluster.scale(2)  # a worker that was away for long is not one of the cluster's any more
     cluster.wait_for_workers(2, timeout=60)
 
