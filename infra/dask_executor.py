@@ -3,20 +3,28 @@
 A task carries a canonical pipeline and references to data; nothing is scattered and no result stays on a worker, so losing
 any worker loses at most the evaluations that ran there. Dask starts those again by itself; tasks that it blames for their
 worker's death, and stragglers, which it never re-runs, are submitted again here. The first reply of a task counts.
+
+Evaluations that take well below two seconds travel in batches, as far as that leaves every slot a batch to run and another
+one waiting: Dask's own work is per batch. Everything that starts at once is one message to the scheduler.
 """
 
 from __future__ import annotations
 
+import asyncio
+import heapq
+import math
 import queue
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from infra.executor import MAX_ATTEMPTS, FreeMachines, lost_too_often
-from infra.forkclient import Reply, ServerDiedError, run_here
+from infra.forkclient import Reply, ServerDiedError, run_batch
+from infra.scheduler import dask
 from protocol.errors import ClusterError
 
 #: A task is a straggler after this multiple of the median wall time, and never before this many seconds.
@@ -31,6 +39,24 @@ MAX_LOSSES = 20
 #: Workers that may die over one task before it is given up. A worker runs one task at a time, so a task that reclaimed spot
 #: instances interrupt is seen with a few dead workers, never with this many.
 MAX_DEATHS = 20
+#: A batch should take this many seconds; evaluations whose median is above half of it travel alone. Source: what a task costs
+#: Dask, see docs/benchmarks.md.
+BATCH_S = 2.0
+#: Batches per slot that a batch must leave room for: one runs, one waits.
+BATCHES_PER_SLOT = 2
+#: Seconds between two looks for stragglers.
+LOOK_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """One task of Dask: evaluations that run one after another."""
+
+    numbers: Sequence[int]
+    key: str
+    future: Any = None
+    #: When it was among the oldest `slots` in flight for the first time, or was last copied; clock seconds.
+    presumed_start: float | None = None
 
 
 @dataclass(slots=True)
@@ -40,9 +66,9 @@ class _Running:
     lost: int = 0
     dead_workers: int = 0
     lost_servers: int = 0
-    futures: list[Any] = field(default_factory=list)
-    #: When the task was among the oldest `slots` in flight for the first time, or was last copied; clock seconds.
-    presumed_start: float | None = None
+    #: Travels without others, and at once: it was lost, or lagged, before.
+    alone: bool = False
+    batches: list[_Batch] = field(default_factory=list)
 
 
 class DaskExecutor(FreeMachines):
@@ -77,9 +103,13 @@ class DaskExecutor(FreeMachines):
         self._clock = clock
         self._name = f"longtail-{uuid.uuid4().hex}"  # the scheduler may serve others like us
         self._flight: dict[int, _Running] = {}
-        self._walls: list[float] = []
+        self._waiting: set[int] = set()
+        self._batches: set[_Batch] = set()
+        self._walls: deque[float] = deque(maxlen=MEDIAN_OF)
+        self._looked = float("-inf")
         self._any_ended = False
-        self._done: queue.SimpleQueue[tuple[int, Any, Any]] = queue.SimpleQueue()
+        self._waiters: set[Any] = set()
+        self._done: queue.SimpleQueue[tuple[_Batch, Any]] = queue.SimpleQueue()
 
     @property
     def slots(self) -> int:  # type: ignore[override]  # asked anew each time
@@ -89,86 +119,137 @@ class DaskExecutor(FreeMachines):
 
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
         """See :class:`infra.executor.Executor`."""
-        self._flight[k] = _Running(task, presumed_start=self._clock() if len(self._flight) < self.slots else None)
-        self._start(k)
+        self._check_scheduler()
+        self._flight[k] = _Running(dict(task))
+        self._waiting.add(k)
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
         """See :class:`infra.executor.Executor`."""
         self._check_scheduler()
-        self._resubmit_stragglers()
+        self._copy_stragglers()
+        self._start(self._batched())
         replies: list[tuple[int, Reply]] = []
         block = True
         while block or not self._done.empty():
             try:
-                k, future, outcome = self._done.get(timeout=timeout if block else 0)
+                batch, outcome = self._done.get(timeout=timeout if block else 0)
             except queue.Empty:
                 break
             block = False
-            reply = self._settle(k, future, outcome)
-            if reply is not None:
-                replies.append((k, reply))
+            replies += self._settle(batch, outcome)
         return replies
 
     def close(self) -> None:
         """See :class:`infra.executor.Executor`."""
         if self._client.status == "running":
-            self._client.cancel([future for running in self._flight.values() for future in running.futures], force=True)
+            self._client.cancel([batch.future for batch in self._batches], force=True)
         self._flight.clear()
+        self._waiting.clear()
+        self._batches.clear()
         self._on_close()
 
-    def _start(self, k: int) -> None:
-        running = self._flight[k]
-        running.attempts += 1
+    def _batched(self) -> list[Sequence[int]]:
+        """Take from what waits, oldest first, what shall start now, in batches."""
+        alone = [k for k in self._waiting if self._flight[k].alone]
+        together = sorted(self._waiting.difference(alone))
+        size, slots = 1, max(1, self.slots)
+        if len(self._walls) >= MEDIAN_FROM and (usual := statistics.median(self._walls)) <= BATCH_S / 2:
+            room = len(self._flight) // (BATCHES_PER_SLOT * slots)
+            size = max(1, min(room, math.ceil(BATCH_S / max(usual, 0.001))))
+        groups = [together[at : at + size] for at in range(0, len(together), size)]
+        # The rest may wait to become a batch as long as it is young and the slots have others.
+        if groups and len(groups[-1]) < size and len(self._batches) + len(groups) - 1 > slots:
+            groups.pop()
+        started: list[Sequence[int]] = [*([k] for k in alone), *groups]
+        self._waiting.difference_update(*started)
+        return started
+
+    def _start(self, groups: Sequence[Sequence[int]]) -> None:
+        """Send these batches to the scheduler in one message."""
+        if not groups:
+            return
+        batches, slots = [], self.slots
+        for numbers in groups:
+            batch = _Batch(numbers, f"{self._name}/{numbers[0]}/{self._flight[numbers[0]].attempts}")
+            if len(self._batches) < slots:
+                batch.presumed_start = self._clock()
+            for k in numbers:
+                self._flight[k].attempts += 1
+                self._flight[k].batches.append(batch)
+            self._batches.add(batch)
+            batches.append(batch)
         try:
-            future = self._client.submit(
-                run_here,
-                self._program,
-                dict(running.task),
-                key=f"{self._name}-{k}-{running.attempts}",
-                pure=False,
-                priority=-k,  # the oldest candidate holds up the window
-            )
+            with dask().annotate(priority=priority_of):
+                futures = self._client.map(
+                    run_batch,
+                    [self._program] * len(batches),
+                    [[self._flight[k].task for k in batch.numbers] for batch in batches],
+                    key=[batch.key for batch in batches],
+                    pure=False,
+                )
         except Exception:
             self._check_scheduler()
             raise
-        running.futures.append(future)
-        self._client.loop.add_callback(self._await, k, future)
+        for batch, future in zip(batches, futures, strict=True):
+            batch.future = future
+        self._client.loop.add_callback(self._await_all, batches)
 
-    async def _await(self, k: int, future: Any) -> None:
-        """Wait for a future, and for its result to travel here, on the client's own loop."""
+    def _await_all(self, batches: Sequence[_Batch]) -> None:
+        """Wait for batches, and for their results to travel here, on the client's own loop."""
+        for batch in batches:
+            self._waiters.add(waiter := asyncio.ensure_future(self._await(batch)))
+            waiter.add_done_callback(self._waiters.discard)
+
+    async def _await(self, batch: _Batch) -> None:
         outcome: Any
         try:
-            outcome = await future
+            outcome = await batch.future
         except Exception as error:
             outcome = error
-        self._done.put((k, future, outcome))
+        self._done.put((batch, outcome))
 
-    def _settle(self, k: int, future: Any, outcome: Any) -> Reply | None:
-        running = self._flight.get(k)
-        if running is None or future not in running.futures:
-            return None  # a copy whose twin was first
-        running.futures.remove(future)
-        if isinstance(outcome, Exception):
-            reply = self._lost(k, running, outcome)
-        else:
-            reply = outcome
-            self._any_ended = True
-            if running.presumed_start is not None:
-                self._walls = [*self._walls[1 - MEDIAN_OF :], self._clock() - running.presumed_start]
-        if reply is not None:
-            del self._flight[k]
-            if running.futures:
-                self._client.cancel(running.futures, force=True)
-        return reply
+    def _settle(self, batch: _Batch, outcome: Any) -> list[tuple[int, Reply]]:
+        """Return the replies that a batch brought; what it lost waits again."""
+        if batch not in self._batches:
+            return []  # all of it was answered elsewhere
+        self._batches.remove(batch)
+        replies: list[tuple[int, Reply]] = []
+        for place, k in enumerate(batch.numbers):
+            running = self._flight.get(k)
+            if running is None:
+                continue  # its copy was first
+            running.batches.remove(batch)
+            reply: Reply | None
+            if isinstance(outcome, Exception):
+                reply = self._lost(k, running, outcome, shared=len(batch.numbers) > 1)
+            else:
+                wall_s, reply = outcome[place]
+                if isinstance(reply, ServerDiedError):
+                    reply = self._lost(k, running, reply)
+                else:
+                    self._any_ended = True
+                    self._walls.append(wall_s)
+            if reply is not None:
+                replies.append((k, reply))
+                del self._flight[k]
+                self._waiting.discard(k)
+                self._drop(running.batches)
+        return replies
 
-    def _lost(self, k: int, running: _Running, error: Exception) -> Reply | None:
+    def _drop(self, batches: Sequence[_Batch]) -> None:
+        """Cancel those batches of which nothing is wanted any more."""
+        useless = [batch for batch in batches if self._flight.keys().isdisjoint(batch.numbers)]
+        if useless:
+            self._batches.difference_update(useless)
+            self._client.cancel([batch.future for batch in useless], force=True)
+
+    def _lost(self, k: int, running: _Running, error: Exception, *, shared: bool = False) -> Reply | None:
         self._check_scheduler()
         if isinstance(error, ServerDiedError):
             running.lost_servers += 1
         elif type(error).__name__ == "KilledWorker":
-            running.dead_workers += (
-                int(getattr(error, "allowed_failures", 0)) + 1
-            )  # Dask tells of several deaths at once
+            # Dask tells of several deaths at once. Of a batch, one may have done it: that shows when each runs for itself.
+            running.dead_workers += 0 if shared else int(getattr(error, "allowed_failures", 0)) + 1
         elif type(error).__name__ in LOSSES:
             running.lost += 1
         else:
@@ -185,9 +266,10 @@ class DaskExecutor(FreeMachines):
             raise ClusterError(
                 f"evaluation {k} was lost {MAX_LOSSES} times ({error}); is the network of the cluster sound?"
             )
-        if not running.futures:
+        if not running.batches:
             self.resubmitted += 1
-            self._start(k)
+            running.alone = True
+            self._waiting.add(k)
         return None
 
     def _check_scheduler(self) -> None:
@@ -196,20 +278,31 @@ class DaskExecutor(FreeMachines):
                 f"the scheduler ({self.description}) is gone; start it and its workers again, then resume the run"
             )
 
-    def _resubmit_stragglers(self) -> None:
+    def _copy_stragglers(self) -> None:
+        """Have what runs for too long run once more, each evaluation for itself."""
         now, slots = self._clock(), self.slots
-        for k in sorted(self._flight)[: max(1, slots)]:
-            running = self._flight[k]
-            if running.presumed_start is None:
-                running.presumed_start = now
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        for batch in heapq.nsmallest(max(1, slots), self._batches, key=lambda batch: batch.numbers[0]):
+            if batch.presumed_start is None:
+                batch.presumed_start = now
         if len(self._walls) < MEDIAN_FROM or slots < 2:
             return
         limit = max(STRAGGLER_MIN_S, STRAGGLER_MULTIPLE * statistics.median(self._walls))
-        for k, running in self._flight.items():
+        for batch in list(self._batches):
+            if batch.presumed_start is None:
+                continue
+            unanswered = [k for k in batch.numbers if k in self._flight and self._flight[k].batches[-1] is batch]
             # Each copy doubles the patience: a task that is slow by nature does not fill the cluster.
-            if running.presumed_start is not None and now - running.presumed_start > limit * 2 ** (
-                len(running.futures) - 1
-            ):
-                running.presumed_start = now
-                self.resubmitted += 1
-                self._start(k)
+            copies = max((len(self._flight[k].batches) for k in unanswered), default=1)
+            if now - batch.presumed_start > limit * len(batch.numbers) * 2 ** (copies - 1):
+                self.resubmitted += len(unanswered)
+                for k in unanswered:
+                    self._flight[k].alone = True
+                self._waiting.update(unanswered)
+
+
+def priority_of(key: str) -> int:
+    """Return the priority of a batch, from its key: the oldest candidate holds up the window. Called by the scheduler."""
+    return -int(key.split("/")[1])

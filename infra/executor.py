@@ -80,7 +80,7 @@ class Executor(Protocol):
         """Tasks that had to be started again."""
 
     def submit(self, k: int, task: Mapping[str, Any]) -> None:
-        """Take task number `k`; returns at once. Lower numbers run first."""
+        """Take task number `k`; returns at once. It starts at the next :meth:`collect` at the latest, lower numbers first."""
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
         """Return the replies that came in, waiting up to `timeout` seconds for the first.

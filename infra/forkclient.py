@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,3 +207,28 @@ def run_here(program: str, task: Mapping[str, Any]) -> Reply:
         with contextlib.suppress(ServerDiedError):
             return server.submit(task).result()
     return server.submit(task).result()
+
+
+def run_batch(program: str, tasks: Sequence[Mapping[str, Any]]) -> list[tuple[float, Reply | ServerDiedError]]:
+    """Run tasks one after another: what a Dask worker does with tasks that are cheap.
+
+    Returns
+    -------
+    list of (float, Reply or ServerDiedError)
+        Wall seconds and reply of each task, in order; the error of a task that its servers died over, which costs only itself.
+
+    Raises
+    ------
+    ClusterError
+        No server can run here.
+    """
+    results: list[tuple[float, Reply | ServerDiedError]] = []
+    for task in tasks:
+        start = time.monotonic()
+        reply: Reply | ServerDiedError
+        try:
+            reply = run_here(program, task)
+        except ServerDiedError as error:
+            reply = error
+        results.append((time.monotonic() - start, reply))
+    return results

@@ -10,9 +10,13 @@ from data.splits import MAX_TRAIN_ROWS
 from protocol.errors import ConfigError
 from protocol.topics import Topic, topic_from_dict
 
-#: Candidates in flight that are enough for this many slots; beyond it the window grows with the cluster.
-DEFAULT_WINDOW = 16
-WINDOW_PER_SLOT = 2
+#: The window up to this many slots; beyond, it grows with the cluster.
+DEFAULT_WINDOW, SMALL_CLUSTER = 16, 8
+#: What keeps slots busy although some evaluations take ten times the median (docs/benchmarks.md), and the least: one runs and
+#: one waits.
+WINDOW_PER_SLOT, LEAST_PER_SLOT = 8, 2
+#: A run should see the outcomes of this many windows: more would breed blindly for too large a part of it.
+WINDOWS_PER_RUN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def default_cap(rows: int, features: int) -> float:
     return float(round(min(60.0, max(5.0, 20.0 * rows * features / 300_000))))
 
 
-def default_window(slots: int) -> int:
+def default_window(slots: int, evaluations: int) -> int:
     """Return the window for a cluster of `slots`: the same up to 8 slots, so that small runs agree wherever they run."""
-    return max(DEFAULT_WINDOW, WINDOW_PER_SLOT * slots)
+    if slots <= SMALL_CLUSTER:
+        return DEFAULT_WINDOW
+    return max(LEAST_PER_SLOT * slots, min(WINDOW_PER_SLOT * slots, evaluations // WINDOWS_PER_RUN))

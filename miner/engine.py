@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from infra.executor import Account, Executor
+from miner.candidate import Candidate
 from miner.journal import Journal
 from miner.outcome import Outcome
 from miner.program import outcome_of
@@ -25,6 +26,8 @@ GRACE_S = 10.0
 POLL_S = 0.25
 #: Between two notes of what the machines cost, seconds: a session that is killed forgets no more than that.
 ACCOUNT_S = 5.0
+#: Asking for candidates pauses after this long, and snapshots are at least this far apart, seconds.
+FILL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,66 +114,93 @@ class _Loop:
         self.replayed = journal.outcomes()
         self.outcomes: dict[int, Outcome] = {}
         self.tasks: dict[int, Task] = {}
+        self.statuses: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.cpu_s = 0.0
+        self.front: list[Member] = []
         self.fresh: list[Outcome] = []
         self.collected = 0
         self.accounted_at = float("-inf")
+        self.more = False
 
     @property
     def elapsed(self) -> float:
         return self.clock() - self.started
 
     def fill(self) -> bool:
-        """Ask for and submit candidates as far as the window allows; False when the space is exhausted."""
+        """Ask for and submit candidates as far as the window allows; False when the space is exhausted.
+
+        Before that it returns with :attr:`more` set when asking takes long: what is bred starts, and what came in is
+        written down, while a large window fills.
+        """
+        asked: list[Candidate] = []
+        until, exhausted, self.more = self.clock() + FILL_S, False, False
         while self.search.asked < self.search.config.evaluations:
             self.tell(self.search.needed)
             if self.search.told < self.search.needed:
                 break
+            if asked and self.clock() > until:
+                self.more = True
+                break
             try:
                 candidate = self.search.ask()
             except SearchExhaustedError:
-                return False
-            self.journal.record_candidate(candidate)
+                exhausted = True
+                break
+            asked.append(candidate)
             if candidate.k in self.replayed:
-                self.outcomes[candidate.k] = self.replayed.pop(candidate.k)
+                self.take(self.replayed.pop(candidate.k))
             else:
                 self.tasks[candidate.k] = task_of(candidate, self.search.config)
+        self.journal.record_candidates(asked)
+        for candidate in asked:
+            if candidate.k in self.tasks:
                 self.executor.submit(candidate.k, self.tasks[candidate.k])
-        return True
+        return not exhausted
 
     def tell(self, until: int) -> None:
         while self.search.told < until and self.search.told in self.outcomes:
             self.search.tell(self.outcomes[self.search.told])
 
+    def take(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.k] = outcome
+        self.statuses[outcome.status] += 1
+        self.cpu_s += outcome.cpu_s
+        self.front = self.search.front_with(self.front, outcome)
+        if outcome.status not in {"ok", "pruned"}:
+            self.reasons[f"{outcome.status}: {outcome.reason}"[:90]] += 1
+
     def collect(self) -> None:
-        for k, reply in self.executor.collect(POLL_S):
-            outcome = outcome_of(k, reply, self.tasks.pop(k))
-            self.journal.record_outcome(outcome, self.elapsed)
-            self.outcomes[k] = outcome
-            self.fresh.append(outcome)
-            self.collected += 1
+        """Take what came in and write it down, in one transaction, before anybody sees it."""
+        replies = self.executor.collect(0.0 if self.more else POLL_S)
+        outcomes = [outcome_of(k, reply, self.tasks[k]) for k, reply in replies]
+        self.journal.record_outcomes(outcomes, self.elapsed)
+        for outcome in outcomes:
+            del self.tasks[outcome.k]
+            self.take(outcome)
+        self.fresh += outcomes
+        self.collected += len(outcomes)
 
     def early(self) -> list[Outcome]:
-        return [outcome for k, outcome in self.outcomes.items() if k >= self.search.told]
+        return [self.outcomes[k] for k in range(self.search.told, self.search.asked) if k in self.outcomes]
 
     def snapshot(self) -> Snapshot:
-        done, fresh = list(self.outcomes.values()), tuple(self.fresh)
+        done, fresh = len(self.outcomes), tuple(self.fresh)
         self.fresh.clear()
-        front = self.search.front(self.early())
         rate = self.elapsed / self.collected if self.collected else float("nan")
-        bad = (outcome for outcome in done if outcome.status not in {"ok", "pruned"})
         return Snapshot(
-            evaluated=len(done),
+            evaluated=done,
             evaluations=self.search.config.evaluations,
-            statuses=dict(Counter(outcome.status for outcome in done)),
-            reasons=dict(Counter(f"{outcome.status}: {outcome.reason}"[:90] for outcome in bad).most_common(5)),
+            statuses=dict(self.statuses),
+            reasons=dict(self.reasons.most_common(5)),
             elapsed_s=self.elapsed,
-            eta_s=min(rate * (self.search.config.evaluations - len(done)), max(0.0, self.time_budget_s - self.elapsed)),
-            cpu_s=sum(outcome.cpu_s for outcome in done),
+            eta_s=min(rate * (self.search.config.evaluations - done), max(0.0, self.time_budget_s - self.elapsed)),
+            cpu_s=self.cpu_s,
             slots=self.executor.slots,
             in_flight=len(self.tasks),
             resubmitted=self.executor.resubmitted,
-            front=front,
-            best=front[0].outcome.score if front else float("nan"),
+            front=self.front,
+            best=self.front[0].outcome.score if self.front else float("nan"),
             pruning=self.search.pruning,
             latest=fresh,
             account=self.executor.account,
@@ -210,7 +240,7 @@ def run_search(
     interrupted : callable
         Asked a few times a second; True ends the run without waiting for what is in flight.
     watch : callable
-        Gets a snapshot whenever something came in, and at least once a second.
+        Gets a snapshot when something came in, at most ten times a second, and at least once a second.
     time_budget_s : float, optional
         Wall seconds for this session, after which nothing is asked for any more.
     clock : callable
@@ -226,8 +256,8 @@ def run_search(
     loop = _Loop(search, journal, executor, clock, time_budget_s)
     reason: StopReason = "done"
     shown_at = float("-inf")
-    if loop.replayed:
-        loop.fill()  # stopped at once, a resumed run still shows what it has
+    while loop.replayed and loop.fill() and loop.more:
+        pass  # stopped at once, a resumed run still shows what it has
     while True:
         if interrupted():
             reason = "interrupted"
@@ -239,12 +269,12 @@ def run_search(
             reason = "time"
         if reason == "done" and not loop.fill():
             reason = "exhausted"
-        if not loop.tasks:
+        if not loop.tasks and not loop.more:
             break
         if reason == "time" and loop.elapsed >= loop.time_budget_s + GRACE_S:
             break
         loop.collect()
-        if loop.fresh or clock() - shown_at >= 1.0:
+        if clock() - shown_at >= (FILL_S if loop.fresh else 1.0):
             shown_at = clock()
             watch(loop.snapshot())
     loop.tell(search.asked)

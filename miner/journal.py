@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -154,29 +154,36 @@ class Journal:
             cursor = self._db.execute("INSERT INTO sessions (started, cluster) VALUES (?, ?)", (started, cluster))
         self._session = cursor.lastrowid or 0
 
-    def record_candidate(self, candidate: Candidate) -> None:
-        """Write down a candidate before it is submitted.
+    def record_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Write down candidates, in one transaction, before they are submitted.
 
         Raises
         ------
         ConfigError
-            The journal has another candidate under this number: another version or another library searched.
+            The journal has another candidate under one of the numbers: another version or another library searched.
         """
-        row = (candidate.k, candidate.text, candidate.origin, candidate.complexity, candidate.cap_s)
+        if not candidates:
+            return
         with self._written():
-            present = self._db.execute("SELECT * FROM candidates WHERE k = ?", (candidate.k,)).fetchone()
-            if present is None:
-                self._db.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?)", row)
-        if present not in {None, row}:
-            raise ConfigError(
-                f"journal {self.path}: candidate {candidate.k} comes out different from what is written there; the run was "
-                "started by another version of longtail or of its libraries: use that one, or start a new run"
-            )
+            for candidate in candidates:
+                row = (candidate.k, candidate.text, candidate.origin, candidate.complexity, candidate.cap_s)
+                if self._db.execute("INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?)", row).rowcount:
+                    continue
+                if self._db.execute("SELECT * FROM candidates WHERE k = ?", (candidate.k,)).fetchone() != row:
+                    raise ConfigError(
+                        f"journal {self.path}: candidate {candidate.k} comes out different from what is written there; the run "
+                        "was started by another version of longtail or of its libraries: use that one, or start a new run"
+                    )
 
-    def record_outcome(self, outcome: Outcome, wall_s: float) -> None:
-        """Write down an outcome; it is on the disk when this returns. `wall_s` is how long this session has worked."""
+    def record_outcomes(self, outcomes: Sequence[Outcome], wall_s: float) -> None:
+        """Write down outcomes; all are on the disk when this returns. `wall_s` is how long this session has worked."""
+        if not outcomes:
+            return
         with self._written():
-            self._db.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?)", (outcome.k, json.dumps(outcome.to_dict())))
+            self._db.executemany(
+                "INSERT OR IGNORE INTO outcomes VALUES (?, ?)",
+                [(outcome.k, json.dumps(outcome.to_dict())) for outcome in outcomes],
+            )
             self._db.execute("UPDATE sessions SET wall_s = ? WHERE id = ?", (wall_s, self._session))
 
     def outcomes(self) -> dict[int, Outcome]:

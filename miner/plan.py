@@ -83,7 +83,7 @@ class Plan:
 
     def widened(self, slots: int) -> Plan:
         """Return the plan with a window that keeps a cluster of so many slots busy, unless the user chose one."""
-        window = default_window(slots)
+        window = default_window(slots, self.config.evaluations)
         if not self.adapt_window or window <= self.config.window:
             return self
         return replace(self, config=replace(self.config, window=window))

@@ -71,7 +71,7 @@ def prepare_run(settings: Settings, options: Options) -> Plan:
         seed=options.seed,
         evaluations=settings.evaluations,
         population=settings.population,
-        window=options.window or default_window(settings.workers),
+        window=options.window or default_window(settings.workers, settings.evaluations),
         prune=options.prune,
         prefix_cache=options.prefix_cache and settings.cache_limit_mb > 0,
         memory_mb=settings.memory_limit_mb,

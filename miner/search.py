@@ -14,9 +14,8 @@ It owns its individuals and draws from one random stream per candidate, seeded b
 from __future__ import annotations
 
 import bisect
-import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from miner.candidate import Candidate, Origin
 from miner.config import RunConfig
 from miner.nsga2 import crowding, pareto_front, ranks
 from miner.outcome import Outcome
-from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of
-from pipelines.spec import Call, canonical_text, complexity, from_canonical
+from pipelines.individuals import crossover, known_individual, mutate, random_individual, spec_of, text_of
+from pipelines.spec import Call, complexity, from_canonical
 from pipelines.validity import problems
 
 P_RANDOM = 0.08  # fresh blood
@@ -51,7 +50,7 @@ class SearchExhaustedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A fully evaluated candidate."""
+    """A fully evaluated candidate; its individual as long as it may breed."""
 
     candidate: Candidate
     individual: Any
@@ -86,6 +85,8 @@ class Search:
     _waiting: dict[int, tuple[Candidate, Any]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _costs: list[float] = field(default_factory=list)
+    _front: list[Member] = field(default_factory=list)
+    _fittest: NDArray[np.int64] | None = None
     _capped: int = 0
     _asked: int = 0
     _told: int = 0
@@ -123,7 +124,7 @@ class Search:
             raise RuntimeError(f"ask() for candidate {self._asked} needs {self.needed} outcomes told, not {self._told}")
         rng = np.random.default_rng([self.config.seed, self._asked])
         individual, spec, origin = self._breed(rng)
-        text = canonical_text(spec)
+        text = text_of(individual)
         weight = complexity(spec)
         candidate = Candidate(
             k=self._asked,
@@ -157,7 +158,8 @@ class Search:
             return
         bisect.insort(self._costs, outcome.cpu_s)
         member = Member(candidate, individual, outcome)
-        self.members.append(member)
+        self.members.append(replace(member, individual=None))  # which only those who breed need, and is large
+        self._front = _front([*self._front, self.members[-1]])
         entered = self._insert(member)
         if outcome.would_prune:
             self.pruning.sampled += 1
@@ -172,8 +174,14 @@ class Search:
             Outcomes that came in but wait for their turn: a run that stops here shows them all the same.
         """
         waiting = [Member(*self._waiting[outcome.k], outcome) for outcome in early if outcome.status == "ok"]
-        members = [*self.members, *sorted(waiting, key=lambda member: member.outcome.k)]
-        return [members[row] for row in pareto_front(_objectives(members))]
+        return _front([*self._front, *sorted(waiting, key=lambda member: member.outcome.k)])
+
+    def front_with(self, front: list[Member], outcome: Outcome) -> list[Member]:
+        """Return what becomes of a front when one more outcome comes in, whether or not it is its turn to be told."""
+        if outcome.status != "ok":
+            return front
+        member = Member(self._waiting[outcome.k][0], None, outcome)
+        return _front(sorted([*front, member], key=lambda one: one.outcome.k))
 
     def _breed(self, rng: np.random.Generator) -> tuple[Any, Call, Origin]:
         if self._asked < len(self._known):
@@ -201,8 +209,10 @@ class Search:
         )
 
     def _accept(self, individual: Any) -> Call | None:
+        if text_of(individual) in self._seen:
+            return None
         spec = spec_of(individual)
-        if canonical_text(spec) in self._seen or problems(spec, n_features=self.n_features, n_samples=self.n_samples):
+        if problems(spec, n_features=self.n_features, n_samples=self.n_samples):
             return None
         return spec
 
@@ -215,9 +225,9 @@ class Search:
 
     def _order(self) -> NDArray[np.int64]:
         """Population rows, fittest first: lower rank, then larger crowding distance, then age."""
-        values = _objectives(self.population)
-        rank = ranks(values)
-        return np.lexsort((-crowding(values, rank), rank))
+        if self._fittest is None:
+            self._fittest = _fittest(self.population)
+        return self._fittest
 
     def _insert(self, member: Member) -> bool:
         """Put a member into the population, drop the least fit; return whether the newcomer stayed.
@@ -225,15 +235,19 @@ class Search:
         A newcomer that scores as a present member does on every fold makes the same predictions: the simpler one stays.
         """
         for row, present in enumerate(self.population):
-            if np.allclose(present.outcome.scores, member.outcome.scores, rtol=0, atol=SAME_SCORE):
+            pairs = zip(present.outcome.scores, member.outcome.scores, strict=True)
+            if all(abs(one - other) <= SAME_SCORE for one, other in pairs):
                 if member.candidate.complexity >= present.candidate.complexity:
                     return False
-                self.population[row] = member
+                self.population[row], self._fittest = member, None
                 return True
-        self.population.append(member)
-        if len(self.population) <= self.config.population:
-            return True
-        return self.population.pop(int(self._order()[-1])) is not member
+        candidates = [*self.population, member]
+        if len(candidates) > self.config.population:
+            del candidates[int(_fittest(candidates)[-1])]
+        entered = candidates[-1] is member
+        if entered:
+            self.population, self._fittest = candidates, None
+        return entered
 
     def _cap(self) -> float:
         """CPU cap for the next candidate: coarse steps, so that the noise of one measurement rarely moves it.
@@ -244,7 +258,8 @@ class Search:
         if len(self._costs) < CAP_WARM_UP:
             cap = config.cap_start_s * 2.0 ** (self._capped // CAP_WARM_UP)
         else:
-            wanted = config.cap_multiple * statistics.median(self._costs)
+            middle = len(self._costs) // 2  # they are sorted
+            wanted = config.cap_multiple * (self._costs[middle] + self._costs[~middle]) / 2
             cap = config.cap_start_s / 2
             while cap < wanted and cap < config.cap_ceiling_s:
                 cap *= 2.0
@@ -262,6 +277,16 @@ class Search:
             return ()
         means = np.cumsum(np.array(simpler), axis=1)[:, :-1] / np.arange(1, self.config.folds)
         return tuple(float(value) for value in means.min(axis=0))
+
+
+def _front(members: Sequence[Member]) -> list[Member]:
+    return [members[row] for row in pareto_front(_objectives(members))]
+
+
+def _fittest(members: Sequence[Member]) -> NDArray[np.int64]:
+    values = _objectives(members)
+    rank = ranks(values)
+    return np.lexsort((-crowding(values, rank), rank))
 
 
 def _objectives(members: Sequence[Member]) -> NDArray[np.float64]:

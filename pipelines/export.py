@@ -46,6 +46,15 @@ def _defaults(kind: type) -> Mapping[str, Any]:
     return defaults
 
 
+@cache
+def _plain_names(kind: Any) -> list[str] | None:
+    """Return the parameters of a class with scikit-learn's own ``get_params``, which reads the signature at every call."""
+    from sklearn.base import BaseEstimator
+
+    plain = issubclass(kind, BaseEstimator) and kind.get_params is BaseEstimator.get_params
+    return list(kind._get_param_names()) if plain else None
+
+
 def _same(left: Any, right: Any) -> bool:
     if left is right:
         return True
@@ -80,11 +89,14 @@ def _operator(estimator: Any) -> Call:
     target = _by_class_name().get(kind.__name__, "")
     if not kind.__module__.startswith(target.rpartition(".")[0] or "?"):
         raise RefusedError(f"{kind.__module__}.{kind.__name__} is not a registered operator")
-    if hasattr(estimator, "get_params"):
+    if (names := _plain_names(kind)) is not None:
+        given = {name: getattr(estimator, name) for name in names}
+    elif hasattr(estimator, "get_params"):
         given = estimator.get_params(deep=False)
     else:  # splitters keep their arguments as attributes
-        names = inspect.signature(kind).parameters
-        given = {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
+        given = {
+            name: getattr(estimator, name) for name in inspect.signature(kind).parameters if hasattr(estimator, name)
+        }
     kept: dict[str, Value] = {}
     for name, value in given.items():
         known = name in ENTRIES[target].params

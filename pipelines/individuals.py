@@ -6,6 +6,7 @@ that depends neither on hash seeds nor on memory addresses.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +26,7 @@ TRIES = 8
 
 def random_individual(space: Any, rng: np.random.Generator) -> Individual:
     """Draw an individual of a space from :func:`pipelines.spaces.search_space`."""
-    return space.generate(rng)
+    return _finished(space.generate(rng))
 
 
 def known_individual(spec: Call, space: Any) -> KnownIndividual:
@@ -47,25 +48,44 @@ def spec_of(individual: Individual) -> Call:
     """
     if isinstance(individual, KnownIndividual):
         return individual.spec
-    return from_estimator(individual.export_pipeline())
+    known: tuple[Call, str] | None = vars(individual).get(_SPEC)
+    return from_estimator(individual.export_pipeline()) if known is None else known[0]
+
+
+def text_of(individual: Individual) -> str:
+    """Return the canonical text of an individual.
+
+    Raises
+    ------
+    RefusedError
+        The individual is outside the registry (impossible for the spaces of this package).
+    """
+    known = None if isinstance(individual, KnownIndividual) else vars(individual).get(_SPEC)
+    return canonical_text(spec_of(individual)) if known is None else known[1]
 
 
 def _copied(value: Any, kind: type) -> Any:
     if isinstance(value, kind):
         twin = object.__new__(type(value))
         for name, inner in vars(value).items():
-            setattr(twin, name, inner if name in _SHARED else _copied(inner, kind))
+            if name != _SPEC:
+                setattr(twin, name, inner if name in _SHARED else _copied(inner, kind))
         return twin
     if isinstance(value, list):
         return [_copied(inner, kind) for inner in value]
     if isinstance(value, dict):
-        return {key: _copied(inner, kind) for key, inner in value.items()}
+        return {key: inner if type(inner) in _LEAVES else _copied(inner, kind) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
         twin = np.empty_like(value)
         twin[:] = [_copied(inner, kind) for inner in value]
         return twin
     return value
 
+
+_SPEC = "_longtail_spec"
+"""Where individuals from here keep their spec and text, which are dear to make; a copy, which may yet change, has none."""
+
+_LEAVES = (float, int, str, bool, type(None))
 
 _SHARED = frozenset({"search_space", "search_spaces", "space", "estimator_search_space", "method"})
 
@@ -75,9 +95,18 @@ def copy_individual(individual: Individual) -> Individual:
     return individual if isinstance(individual, KnownIndividual) else _copied(individual, load_tpot().BaseIndividual)
 
 
+def _finished(individual: Individual) -> Individual:
+    """Have an individual that changes no more keep its spec and text, if it has any."""
+    if not isinstance(individual, KnownIndividual):
+        with suppress(RefusedError):
+            spec = spec_of(individual)
+            setattr(individual, _SPEC, (spec, canonical_text(spec)))
+    return individual
+
+
 def _text(individual: Individual) -> str | None:
     try:
-        return canonical_text(spec_of(individual))
+        return text_of(individual)
     except RefusedError:
         return None
 
@@ -87,11 +116,13 @@ def mutate(individual: Individual, rng: np.random.Generator, tries: int = TRIES)
     if isinstance(individual, KnownIndividual):
         return individual.mutated(rng, tries)
     before = _text(individual)
+    child = copy_individual(individual)
     for _ in range(tries):
-        child = copy_individual(individual)
-        child.mutate(rng)
-        if _text(child) not in (before, None):
+        if not child.mutate(rng):
+            continue  # TPOT says that it changed nothing
+        if _text(_finished(child)) not in (before, None):
             return child
+        child = copy_individual(individual)
     return None
 
 
@@ -104,6 +135,6 @@ def crossover(first: Individual, second: Individual, rng: np.random.Generator, t
     for _ in range(tries):
         child = copy_individual(first)
         child.crossover(copy_individual(second), rng)
-        if _text(child) not in parents:
+        if _text(_finished(child)) not in parents:
             return child
     return None

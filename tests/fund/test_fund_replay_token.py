@@ -163,7 +163,9 @@ def run_of(folder: Path, uri: str, root: str = "", **options: object) -> Path:
     file.write_text(MODULE.format(1), encoding="utf-8")
     config = RunConfig(topic=TOPIC, data_uri=uri, data_root=root, **options)  # type: ignore[arg-type]  # the options are a RunConfig's
     journal = Journal.create(folder, config, {})
-    journal.record_candidate(Candidate(0, canonical_text(parse_module(MODULE.format(1))), "made", 1.0, 1.0, (), False))
+    journal.record_candidates(
+        [Candidate(0, canonical_text(parse_module(MODULE.format(1))), "made", 1.0, 1.0, (), False)]
+    )
     journal.close()
     return file
 

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from executor_conformance import PROGRAM, ExecutorConformance, Open, collect, hostile_environment, task
 
 from infra import dask_executor
-from infra.dask_executor import STRAGGLER_MIN_S, DaskExecutor
+from infra.dask_executor import MEDIAN_FROM, STRAGGLER_MIN_S, DaskExecutor
 from infra.dask_settings import OWN_CLUSTER
 from protocol.errors import ClusterError
 
@@ -140,6 +140,7 @@ def test_a_frozen_worker_is_overtaken(connect: Callable[..., DaskExecutor], clus
         replies |= collect(executor, 1)
     for k in (6, 7):
         executor.submit(k, task(echo=k, sleep_s=1.5))
+    assert executor.collect(0) == []
     wait_until(
         lambda: len(cluster.scheduler.workers) == 2 and all(w.processing for w in cluster.scheduler.workers.values())
     )
@@ -161,17 +162,20 @@ def test_a_frozen_worker_is_overtaken(connect: Callable[..., DaskExecutor], clus
 def test_a_task_that_kills_its_workers_costs_itself_only(
     connect: Callable[..., DaskExecutor], cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_executor, "MAX_DEATHS", 3)
+    monkeypatch.setattr(dask_executor, "MAX_DEATHS", 2)
     executor = connect()
-    executor.submit(0, task())
-    collect(executor, 1)
-    for k in range(1, 6):
-        executor.submit(k, task("kill_worker") if k == 2 else task(echo=k, sleep_s=0.2))
-    replies = collect(executor, 5)
-    poison = replies.pop(2)
+    for k in range(MEDIAN_FROM):
+        executor.submit(k, task())
+    collect(executor, MEDIAN_FROM)
+    for k in range(10, 22):
+        executor.submit(k, task("kill_worker") if k == 14 else task(echo=k))
+    assert executor.collect(0) == []
+    assert max(len(batch.numbers) for batch in executor._batches) == 3, "they travel together"
+    replies = collect(executor, 12)
+    poison = replies.pop(14)
     assert poison["end"] == "error"
-    assert "lost its server 3 times" in poison["error"]
-    assert {k: reply["messages"][0]["echo"] for k, reply in replies.items()} == {k: k for k in (1, 3, 4, 5)}
+    assert "lost its server 2 times" in poison["error"]
+    assert {k: reply["messages"][0]["echo"] for k, reply in replies.items()} == {k: k for k in range(10, 22) if k != 14}
     cluster.scale(2)  # a worker that was away for long is not one of the cluster's any more
     cluster.wait_for_workers(2, timeout=60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -202,10 +203,25 @@ def test_snapshots_add_up(space: Any, tmp_path: Path) -> None:
     assert last.evaluated == last.evaluations == sum(last.statuses.values()) == 40
     assert last.in_flight == 0
     assert last.best == result.front[0].outcome.score
+    assert last.front == result.front
     assert last.reasons == {"failed: ValueError: made to fail": last.statuses["failed"]}
     assert last.cpu_s == pytest.approx(sum(outcome.cpu_s for outcome in result.outcomes.values()))
     assert all(snapshot.in_flight + snapshot.evaluated <= 40 for snapshot in shown)
     assert [snapshot.evaluated for snapshot in shown] == sorted(snapshot.evaluated for snapshot in shown)
+
+
+def test_a_window_that_takes_long_to_fill_is_filled_between_looks(
+    space: Any, tmp_path: Path, reference: dict[int, tuple[SearchResult, list[str]]]
+) -> None:
+    """With a clock that every look moves on, each candidate is started, and what came in written down, before the next."""
+    ticks = itertools.count()
+    executor = ShufflingExecutor(3, 5)
+    result = searched(config_of(window=12), space, tmp_path, executor, clock=lambda: float(next(ticks)))
+    assert front_of(result) == front_of(reference[12][0])
+    assert texts_in(tmp_path) == reference[12][1]
+    assert executor.most_in_flight < 12, "replies were taken before the window was full"
+    again = searched(config_of(window=12), space, tmp_path, Broken(1, 1), clock=lambda: float(next(ticks)))
+    assert (again.reason, front_of(again)) == ("done", front_of(result)), "a replay goes through in one piece"
 
 
 class Broken(ShufflingExecutor):

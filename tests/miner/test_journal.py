@@ -46,10 +46,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     with closing(made(tmp_path, config)) as journal:
         assert names(tmp_path) >= {"journal.sqlite"}
         journal.start_session("2026-01-01T00:00:00+00:00", "pool")
-        journal.record_candidate(CANDIDATE)
-        journal.record_candidate(CANDIDATE)
-        journal.record_outcome(OUTCOME, 1.0)
-        journal.record_outcome(replace(OUTCOME, cpu_s=9.0), 2.0)  # a second reply changes nothing
+        journal.record_candidates([CANDIDATE])
+        journal.record_candidates([CANDIDATE])
+        journal.record_outcomes([OUTCOME], 1.0)
+        journal.record_outcomes([replace(OUTCOME, cpu_s=9.0)], 2.0)  # a second reply changes nothing
     with closing(Journal.open(tmp_path)) as journal:
         assert journal.config == config
         assert journal.outcomes() == {0: OUTCOME}
@@ -88,9 +88,9 @@ def test_outcomes_survive_json_bit_for_bit(status: str, scores: list[float], cpu
 )
 def test_another_candidate_under_the_same_number_is_refused(tmp_path: Path, changed: Candidate) -> None:
     with closing(made(tmp_path)) as journal:
-        journal.record_candidate(CANDIDATE)
+        journal.record_candidates([CANDIDATE])
         with pytest.raises(ConfigError, match="candidate 0 comes out different"):
-            journal.record_candidate(changed)
+            journal.record_candidates([changed])
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_what_is_not_a_whole_journal_of_ours_is_refused(
 ) -> None:
     with closing(made(tmp_path)) as journal:
         for k in range(60):
-            journal.record_candidate(replace(CANDIDATE, k=k, text="x" * 500))
-            journal.record_outcome(replace(OUTCOME, k=k), 1.0)
+            journal.record_candidates([replace(CANDIDATE, k=k, text="x" * 500)])
+            journal.record_outcomes([replace(OUTCOME, k=k)], 1.0)
     damage(tmp_path / "journal.sqlite")
     with pytest.raises(ConfigError, match=message) as caught, closing(Journal.open(tmp_path)) as journal:
         journal.outcomes()
@@ -218,14 +218,14 @@ def test_a_second_coordinator_is_kept_away(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     with closing(made(tmp_path)) as journal:
         journal.start_session("2026-01-01T00:00:00+00:00", "pool")
-        journal.record_candidate(CANDIDATE)
-        journal.record_outcome(OUTCOME, 1.0)
+        journal.record_candidates([CANDIDATE])
+        journal.record_outcomes([OUTCOME], 1.0)
         pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
         journal._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(ConfigError, match="is full; it is whole: free some space, then resume the run"):
-            journal.record_outcome(replace(OUTCOME, k=1, reason="x" * 50_000), 2.0)
+            journal.record_outcomes([replace(OUTCOME, k=1, reason="x" * 50_000)], 2.0)
         journal._db.execute("PRAGMA max_page_count = 1000000")
-        journal.record_outcome(replace(OUTCOME, k=2), 3.0)  # no transaction was left open
+        journal.record_outcomes([replace(OUTCOME, k=2)], 3.0)  # no transaction was left open
     with closing(Journal.open(tmp_path)) as journal:
         assert set(journal.outcomes()) == {0, 2}
 
@@ -253,7 +253,7 @@ def test_writing_beyond_the_room_there_is_keeps_what_was_committed(tmp_path: Pat
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (150000, 150000))\n"
         "try:\n"
         "    for k in range(1000):\n"
-        "        journal.record_candidate(replace(CANDIDATE, k=k)); journal.record_outcome(replace(OUTCOME, k=k), 1.0)\n"
+        "        journal.record_candidates([replace(CANDIDATE, k=k)]); journal.record_outcomes([replace(OUTCOME, k=k)], 1.0)\n"
         "        print(k, flush=True)\n"
         "except ConfigError as error: print(error, file=sys.stderr)"
     )
@@ -271,7 +271,7 @@ def test_an_outcome_that_was_written_outlives_kill_9(tmp_path: Path) -> None:
         "from test_journal import CANDIDATE, OUTCOME, made\n"
         "journal = made(Path(sys.argv[1])); journal.start_session('2026', 'pool')\n"
         "for k in range(10):\n"
-        "    journal.record_candidate(replace(CANDIDATE, k=k)); journal.record_outcome(replace(OUTCOME, k=k), 1.0)\n"
+        "    journal.record_candidates([replace(CANDIDATE, k=k)]); journal.record_outcomes([replace(OUTCOME, k=k)], 1.0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert run_python(code, tmp_path).returncode == -signal.SIGKILL

@@ -52,6 +52,8 @@ def plan_of(series: str, folder: Path, **changes: Any) -> Plan:
 def test_the_window_grows_with_the_cluster_unless_it_was_chosen(series: str, tmp_path: Path) -> None:
     plan = plan_of(series, tmp_path, window=16)
     assert [plan.widened(slots).config.window for slots in (1, 8, 9, 100)] == [16, 16, 18, 200]
+    long = replace(plan, config=replace(plan.config, evaluations=100_000))
+    assert [long.widened(slots).config.window for slots in (8, 9, 100, 1000)] == [16, 72, 800, 6250]
     chosen = replace(plan, adapt_window=False)
     assert chosen.widened(100) is chosen
 
