@@ -163,6 +163,7 @@ def test_a_task_that_kills_its_workers_costs_itself_only(
     connect: Callable[..., DaskExecutor], cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_executor, "MAX_DEATHS", 2)
+    monkeypatch.setattr(dask_executor, "BATCH_S", 1000.0)  # however slow this machine is
     executor = connect()
     for k in range(MEDIAN_FROM):
         executor.submit(k, task())
