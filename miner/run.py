@@ -130,6 +130,7 @@ def _search(plan: Plan, journal: Journal, executor: Executor, view: View, interr
     view.note("loading TPOT's search space")
     n_features, smallest = len(plan.panel.feature_names), smallest_fit(plan)
     space = search_space(plan.config.space, n_features=n_features, n_samples=smallest)
+    _await_machines(executor, journal, view, interrupted)
     view.note(f"searching on {executor.description}")
     result = run_search(
         Search(config, space, n_features, smallest),
@@ -140,6 +141,16 @@ def _search(plan: Plan, journal: Journal, executor: Executor, view: View, interr
         time_budget_s=plan.time_budget_s,
     )
     return _finish(replace(plan, config=config), result, executor, view, interrupted)
+
+
+def _await_machines(executor: Executor, journal: Journal, view: View, interrupted: Callable[[], bool]) -> None:
+    """Wait for the first of machines that are paid for: until one works, the time of the search does not run."""
+    while (account := executor.account) is not None and not (executor.slots or account.exhausted or interrupted()):
+        journal.record_account(account.record)
+        if news := executor.news():
+            view.event("machines", {"news": news}, [("machines", line) for line in news])
+        view.passing(f"waiting for the first machine, {account.words()}")
+        executor.collect(2.0)  # raises where none will come
 
 
 def _finish(plan: Plan, result: SearchResult, executor: Executor, view: View, interrupted: Callable[[], bool]) -> int:

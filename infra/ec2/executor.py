@@ -77,6 +77,7 @@ class Ec2Executor(DaskExecutor):
         self.shelf = shelf
         self._cluster, self._fleet_settings, self._events, self._now = cluster, settings, events, clock
         self._closed: Bill | None = None
+        self._adapts = False
 
     @property
     def capacity(self) -> int:
@@ -105,6 +106,13 @@ class Ec2Executor(DaskExecutor):
     def news(self) -> list[str]:
         """See :class:`infra.executor.Executor`."""
         return [self._events.get() for _ in range(self._events.qsize())]
+
+    def submit(self, k: int, task: Mapping[str, Any]) -> None:
+        """See :class:`infra.executor.Executor`; with the first task, the number of instances begins to follow the work."""
+        if not self._adapts:
+            self._cluster.adapt(Adaptive=_by_work(), minimum=0, interval=f"{ADAPT_S}s", wait_count=ADAPT_AFTER)
+            self._adapts = True
+        super().submit(k, task)
 
     def collect(self, timeout: float) -> list[tuple[int, Reply]]:
         """See :class:`infra.executor.Executor`.
@@ -199,7 +207,6 @@ def start_ec2(job: Job) -> Ec2Executor:
         started.callback(client.close)
         started.callback(ending.set)  # nobody asks for news any more
         cluster.scale(fleet.capacity)
-        cluster.adapt(Adaptive=_by_work(), minimum=0, interval=f"{ADAPT_S}s", wait_count=ADAPT_AFTER)
         return Ec2Executor(
             cluster,
             client,
