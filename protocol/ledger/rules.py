@@ -8,15 +8,15 @@ from types import MappingProxyType
 
 from protocol.errors import DataError
 from protocol.ledger import ballots, blocks, heads, money, submissions
-from protocol.ledger.event import Record, SignedEvent, domain_of, record_hash
+from protocol.ledger.event import NOBODY, Record, SignedEvent, domain_of, record_hash
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.refusal import LedgerRefusal, NonceError
 from protocol.ledger.state import Account, Deadline, State
 
 
-def initial_state(genesis: Genesis) -> State:
-    """Return the state at record 0."""
-    state = State(genesis, domain_of(genesis))
+def initial_state(genesis: Genesis, author: str = NOBODY) -> State:
+    """Return the state at record 0; `author` as for :func:`protocol.ledger.event.genesis_record`."""
+    state = State(genesis, domain_of(genesis, author))
     with state.transaction():
         for account in genesis.accounts:
             state.accounts[account.address] = Account(account.address, account.name, account.balance)
