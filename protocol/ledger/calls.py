@@ -12,7 +12,7 @@ from protocol.errors import RefusedError
 from protocol.ethereum import eth_account
 from protocol.head.head import Head
 from protocol.head.merkle import Proof
-from protocol.head.quorum import head_digest
+from protocol.head.quorum import HeadSignature, head_digest
 from protocol.keys import recover
 from protocol.ledger.commitments import canonical, live_subject, parse_subject, screen_subject
 from protocol.ledger.event import SignedEvent
@@ -46,6 +46,10 @@ BODIES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: Stands where an event has no signature, because its author brought it to the contract or because it is the token's.
+UNSIGNED = "0x" + "0" * 130
+
+
 class Call(NamedTuple):
     """A call of a contract: its name, the function's, and the arguments."""
 
@@ -54,13 +58,16 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-def call_of(event: SignedEvent, *, signature: bool = True) -> Call:  # noqa: PLR0911 - one return per kind
+def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Call:  # noqa: PLR0911 - one return per kind
     """Return the call that records an event.
 
     Parameters
     ----------
     event : SignedEvent
-        Checked (:meth:`protocol.ledger.event.SignedEvent.check`). A ``stamp`` must be brought by its author.
+        Checked (:meth:`protocol.ledger.event.SignedEvent.check`). A ``stamp`` must be brought by its author; of its
+        signatures those that are genuine are taken.
+    domain : Domain
+        Of the ledger.
     signature : bool
         False: the author brings it, so the contract needs no signature.
 
@@ -91,7 +98,7 @@ def call_of(event: SignedEvent, *, signature: bool = True) -> Call:  # noqa: PLR
         case "report_reveal":
             return _report_call(event, mark)
         case "stamp":
-            return _stamp_call(event)
+            return _stamp_call(event, domain)
         case "claim":
             proof = _proof(body["proof"])
             path = [bytes.fromhex(one) for one in proof.path]
@@ -154,6 +161,12 @@ def head_fields(head: Head) -> tuple[tuple[Any, ...], str]:
     return fields, canonical(head.to_dict()["topics"])
 
 
+def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signature: bytes) -> SignedEvent:
+    """Return the event that a log tells; the contract vouches for what has no signature (:data:`UNSIGNED`)."""
+    mark = "0x" + signature.hex() if signature else UNSIGNED
+    return SignedEvent(kind, checksum_address(author), nonce, body, mark)
+
+
 def stamp_body(arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
     """Return the body of a ``stamp`` from the arguments of its call, in the order of the contract's ``stamp``."""
     _, fields, topics, marks = arguments
@@ -175,13 +188,14 @@ def stacked(signatures: Mapping[str, str]) -> bytes:
     return b"".join(bytes.fromhex(signatures[validator][2:]) for validator in ordered)
 
 
-def _stamp_call(event: SignedEvent) -> Call:
+def _stamp_call(event: SignedEvent, domain: Domain) -> Call:
     try:
         head = Head.from_json(event.body["head"])
     except RefusedError as error:
         raise LedgerRefusal("malformed", str(error)) from error
     fields, topics = head_fields(head)
-    marks = stacked({one["validator"]: one["signature"] for one in event.body["signatures"]})
+    signed = [HeadSignature(head.period, head.hash, **one) for one in event.body["signatures"]]
+    marks = stacked({one.validator: one.signature for one in signed if one.genuine(domain)})
     return Call("Heads", "stamp", (event.nonce, fields, topics, marks))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.prague import PragueVM
+from eth.vm.message import Message
 from eth.vm.spoof import SpoofTransaction
 from eth_abi import decode, encode
 
@@ -207,19 +208,10 @@ class Evm:
         return max(used, floor)
 
     def call(self, to: str, data: bytes) -> bytes:
-        mark = self.state.snapshot()
-        try:
-            plain = self.tuples.create_unsigned_transaction(
-                nonce=self.state.get_nonce(bytes(20)),
-                gas_price=0,
-                gas=GAS,
-                to=bytes.fromhex(to[2:]),
-                value=0,
-                data=data,
-            )
-            computation = self.state.apply_transaction(SpoofTransaction(plain, from_=bytes(20)))
-        finally:
-            self.state.revert(mark)
+        where = bytes.fromhex(to[2:])
+        message = Message(GAS, where, bytes(20), 0, data, self.state.get_code(where), is_static=True)
+        context = self.state.transaction_context_class(gas_price=0, origin=bytes(20))
+        computation = self.state.computation_class.apply_message(self.state, message, context)
         if computation.is_error:
             raise Reverted(computation.output)
         return bytes(computation.output)

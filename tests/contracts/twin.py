@@ -8,21 +8,21 @@ from evm import Contract, Done, Evm, Reverted, person
 from made_ledgers import Clock, Network, PureLedger, made_genesis
 
 from protocol.ledger.artifacts import code_of
-from protocol.ledger.calls import BODIES, body_of, call_of, stamp_body
+from protocol.ledger.calls import BODIES, UNSIGNED, body_of, call_of, event_of, stamp_body
 from protocol.ledger.commitments import parse_subject
 from protocol.ledger.deployment import Addresses, constructor_arguments, with_outside
-from protocol.ledger.event import SignedEvent, domain_of, genesis_record
+from protocol.ledger.event import SignedEvent, domain_of, genesis_record, record_at
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.ledger import Receipt
 from protocol.ledger.params import LTFT
 from protocol.ledger.refusal import CODES, LedgerRefusal
-from protocol.ledger.rules import initial_state
+from protocol.ledger.rules import apply, initial_state
 from protocol.ledger.state import State
 
 DEPLOYER, RELAY, HOLDER = person("deployer"), person("relay"), person("holder")
 OUTSIDE = 1_000 * LTFT
-#: What is refused before anything reaches a chain.
-FORM = ("unknown-kind", "fields", "malformed", "oversized")
+#: What is refused before anything reaches a chain; the last by every validator before it signs a HEAD.
+FORM = ("unknown-kind", "fields", "malformed", "oversized", "no-block")
 STATUS = ("none", "open", "accepted", "refused", "invalid", "undecided")
 
 
@@ -48,7 +48,7 @@ class Core:
     def bring(self, event: SignedEvent, *, signed: bool = True) -> Done:
         """Record an event; a relay brings it if it is signed, its author otherwise."""
         direct = event.kind == "stamp" or not signed
-        call = call_of(event, signature=not direct)
+        call = call_of(event, self.domain, signature=not direct)
         return self.contracts[call.contract].send(event.author if direct else RELAY, call.function, *call.arguments)
 
 
@@ -83,13 +83,28 @@ class TwinLedger(PureLedger):
         else:
             found = ""
         assert found == code, (found, code, event.kind, event.body)
-        same(self.core, self.now)
         if done is None:
             raise LedgerRefusal(code, "both refuse it")
+        same(self.core, self.now)
         self.gas[event.kind] = done.gas
         self.check_log(event, done)
         self.signed = not self.signed  # the next one by the other way
         return receipt
+
+    def outside(self, function: str, *arguments: Any) -> None:
+        """Let the holder of LTFT outside do something, and the account that stands for all outside with it."""
+        evm, core = self.core.chain, self.core
+        evm.at(max(self.now.time, int(self.clock())))
+        contract = core.ledger if function in {"enter", "give"} else core.token
+        done = contract.send(HOLDER, function, *arguments)
+        (log,) = [log for log in done.logs if log.name == "Recorded"]
+        kind, gate = log.values["kind"].rstrip(b"\0").decode(), core.addresses.token
+        event = event_of(kind, gate, log.values["nonce"], body_of(kind, log.values["body"]), log.values["signature"])
+        assert (event.author, event.signature) == (gate, UNSIGNED)
+        record = record_at(self.now.height + 1, self.now.head, max(self.now.time, int(self.clock())), event)
+        apply(self.now, record, signatures=False)
+        self.chain.append(record)
+        same(core, self.now)
 
     def check_log(self, event: SignedEvent, done: Done) -> None:
         """Check that the log tells the event again."""
@@ -101,7 +116,7 @@ class TwinLedger(PureLedger):
         assert kind in BODIES
         told: dict[str, Any] = body_of(kind, values["body"])
         if kind == "stamp":
-            _, _, arguments = call_of(event)
+            _, _, arguments = call_of(event, self.domain)
             told = stamp_body(arguments, self.domain)
             assert told["head"] == event.body["head"]
         else:
@@ -117,7 +132,7 @@ def twin_network(genesis: Genesis | None = None) -> Network:
 
 def same(core: Core, state: State) -> None:
     """Check that the contracts hold what the state does."""
-    ledger, registry, heads, token = core.ledger, core.registry, core.heads, core.token
+    ledger, heads, token = core.ledger, core.heads, core.token
     gate = core.addresses.token
     assert ledger.height() == state.height
     assert ledger.pool() == state.pool
@@ -153,7 +168,6 @@ def same(core: Core, state: State) -> None:
         assert stamped[5:] == (one.prediction_count, one.period, one.height, one.read_height)
     for address, total in state.claimed.items():
         assert heads.claimed(address) == total
-    del registry
 
 
 def same_blocks(core: Core, state: State) -> None:
