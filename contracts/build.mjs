@@ -2,6 +2,7 @@
 // those of src into the package protocol/ledger/contracts, those of test beside the tests. `--check` writes nothing and
 // fails if a committed file is another.
 import { readFileSync, readdirSync, writeFileSync, mkdirSync, existsSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,7 +24,7 @@ const input = {
   settings: {
     evmVersion: "cancun",
     viaIR: true,
-    optimizer: { enabled: true, runs: 200 },
+    optimizer: { enabled: true, runs: 1000 },
     metadata: { bytecodeHash: "none", appendCBOR: false },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
   },
@@ -75,4 +76,10 @@ for (const [folder, path] of Object.entries(targets))
       if (check) console.error(`${join(path, name)} has no source`);
       else rmSync(join(path, name));
     }
+// What was compiled, so that a stale artifact is noticed without a compiler.
+const sums = Object.entries(sources)
+  .map(([name, one]) => `${createHash("sha256").update(one.content).digest("hex")}  ${name}\n`)
+  .join("");
+if (!check) writeFileSync(join(here, "sources.sha256"), sums);
+else if (readFileSync(join(here, "sources.sha256"), "utf8") !== sums) different += 1;
 if (check && different) process.exit(1);

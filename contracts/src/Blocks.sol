@@ -216,7 +216,8 @@ abstract contract Blocks {
         uint256 i = _nextForfeit;
         uint256 lost = 0;
         uint64 due = NEVER;
-        for (; i < _forfeits.length; i++) {
+        uint256 end = _forfeits.length;
+        for (; i < end; i++) {
             bytes32 entry = _forfeits[i];
             due = uint40(uint256(entry));
             if (due > block.timestamp || steps == 0) break;
@@ -230,7 +231,8 @@ abstract contract Blocks {
         _nextForfeit = uint64(i);
         uint64 next = due;
         due = NEVER;
-        for (i = _nextAge; i < _minted.length; i++) {
+        end = _minted.length;
+        for (i = _nextAge; i < end; i++) {
             bytes32 blockHash = _minted[i];
             due = uint64(blocks[blockHash].time) + maxAge;
             if (due > block.timestamp || steps == 0) break;

@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {ILedger} from "./Interfaces.sol";
 import {Merkle} from "./Merkle.sol";
 import {Quorum} from "./Quorum.sol";
-import {Claimed, Malformed, WrongClaim, WrongParent, WrongPeriod, WrongRewards} from "./Refusals.sol";
+import {Claimed, Malformed, NoQuorum, WrongClaim, WrongParent, WrongPeriod, WrongRewards} from "./Refusals.sol";
 import {Text} from "./Text.sol";
 
 /// @title Heads: what the network says every ten minutes, and the payment of what was earned under it
@@ -26,17 +26,14 @@ contract Heads is Quorum {
         uint128 rewardTotal;
     }
 
-    /// @notice The newest HEAD, as far as claims, feeds and the next one need it. All 0 before the first.
+    /// @notice The newest HEAD, as far as claims and the next one need it. All 0 before the first.
     struct Stamp {
         bytes32 head;
         bytes32 rewardsRoot;
         uint128 rewardTotal;
         uint40 rewardAccounts;
-        uint40 time;
-        uint40 predictionCount;
         uint40 period;
-        uint64 height;
-        uint64 readHeight;
+        uint48 readHeight;
     }
 
     /// @notice Network inferences in the order of the predictions' tree, nanos, eight bytes each, big end first.
@@ -73,9 +70,7 @@ contract Heads is Quorum {
     /// @param signatures Of `Head(period, head)`, as {Quorum} wants them.
     function stamp(uint256 nonce, Head calldata head, string calldata topics, bytes calldata signatures) external {
         bytes32 hash = hashOf(head, topics);
-        uint256 earned = _stamp(nonce, head, hash);
-        _checkQuorum(ledger.digest(keccak256(abi.encode(HEAD, head.period, hash))), signatures);
-        if (earned > 0) ledger.reward(head.period, earned);
+        _stamp(nonce, head, hash, _signers(keccak256(abi.encode(HEAD, head.period, hash)), signatures));
     }
 
     /// @notice Put a HEAD on the newest one together with its values, for feeds.
@@ -90,11 +85,10 @@ contract Heads is Quorum {
         bool keep,
         bytes calldata signatures
     ) external {
-        bytes32 hash = hashOf(head, topics);
-        uint256 earned = _stamp(nonce, head, hash);
         if (values.length != 8 * uint256(head.predictionCount)) revert Malformed();
+        bytes32 hash = hashOf(head, topics);
         bytes32 signed = keccak256(abi.encode(HEAD_VALUES, head.period, hash, series_, keccak256(values)));
-        _checkQuorum(ledger.digest(signed), signatures);
+        _stamp(nonce, head, hash, _signers(signed, signatures));
         emit Values(head.period, series_, values);
         if (keep) {
             (series, valuesPeriod) = (series_, head.period);
@@ -103,7 +97,6 @@ contract Heads is Quorum {
                 slots[i] = uint256(bytes32(end <= values.length ? values[32 * i:end] : values[32 * i:]));
             }
         }
-        if (earned > 0) ledger.reward(head.period, earned);
     }
 
     /// @notice Pay the author what it has earned under the newest HEAD and has not been paid yet.
@@ -121,62 +114,52 @@ contract Heads is Quorum {
         bytes calldata signature
     ) external {
         if (total == 0 || size == 0 || size > 2 ** 32 || index >= size || path.length > 32) revert Malformed();
-        {
-            bytes32 structHash = signature.length == 0
-                ? bytes32(0)
-                : keccak256(abi.encode(CLAIM, author, nonce, total, sha256(Text.proof(index, size, path))));
-            bytes memory body = abi.encode(total, index, size, path);
-            ledger.record("claim", author, nonce, msg.sender, structHash, body, signature);
-        }
         uint256 before = claimed[author];
-        if (
-            size != stamped.rewardAccounts
-                || !Merkle.verify(stamped.rewardsRoot, size, abi.encode(author, total), index, path) || total < before
-        ) revert WrongClaim();
-        if (total == before) revert Claimed();
+        bool holds = size == stamped.rewardAccounts && total >= before
+            && Merkle.verify(stamped.rewardsRoot, size, abi.encode(author, total), index, path);
+        bytes32 structHash = signature.length == 0
+            ? bytes32(0)
+            : keccak256(abi.encode(CLAIM, author, nonce, total, sha256(Text.proof(index, size, path))));
+        bytes memory body = abi.encode(total, index, size, path);
         claimed[author] = total;
-        ledger.payReward(author, total - before);
+        ledger.recordClaim(author, nonce, msg.sender, structHash, holds ? total - before : 0, body, signature);
+        if (!holds) revert WrongClaim();
+        if (total == before) revert Claimed();
     }
 
     // ----------------------------------------------------------------------------------------------------------- views
 
     /// @notice The sha256 of a HEAD's canonical JSON.
     function hashOf(Head calldata head, string calldata topics) public pure returns (bytes32) {
-        bytes memory first = bytes.concat(
-            '{"data_root":',
-            Text.quoted(head.dataRoot),
-            ',"height":',
-            Text.number(uint256(head.height)),
-            ',"ledger":',
-            Text.quoted(head.ledger),
-            ',"models_root":',
-            Text.quoted(head.modelsRoot),
-            ',"parent":',
-            Text.quoted(head.parent)
-        );
-        bytes memory second = bytes.concat(
-            ',"period":',
-            Text.number(uint256(head.period)),
-            ',"prediction_count":',
-            Text.number(uint256(head.predictionCount)),
-            ',"predictions_root":',
-            Text.quoted(head.predictionsRoot),
-            ',"reward_accounts":',
-            Text.number(uint256(head.rewardAccounts))
-        );
-        return sha256(
-            bytes.concat(
-                first,
-                second,
-                ',"reward_total":',
-                Text.number(uint256(head.rewardTotal)),
-                ',"rewards_root":',
-                Text.quoted(head.rewardsRoot),
-                ',"topics":',
-                bytes(topics),
-                ',"version":1}'
-            )
-        );
+        bytes memory text = new bytes(1024 + bytes(topics).length);
+        uint256 place = Text.start(text);
+        place = Text.put(place, '{"data_root":"', 14);
+        place = Text.putHex(place, head.dataRoot);
+        place = Text.put(place, '","height":', 11);
+        place = Text.putNumber(place, head.height);
+        place = Text.put(place, ',"ledger":"', 11);
+        place = Text.putHex(place, head.ledger);
+        place = Text.put(place, '","models_root":"', 17);
+        place = Text.putHex(place, head.modelsRoot);
+        place = Text.put(place, '","parent":"', 12);
+        place = Text.putHex(place, head.parent);
+        place = Text.put(place, '","period":', 11);
+        place = Text.putNumber(place, head.period);
+        place = Text.put(place, ',"prediction_count":', 20);
+        place = Text.putNumber(place, head.predictionCount);
+        place = Text.put(place, ',"predictions_root":"', 21);
+        place = Text.putHex(place, head.predictionsRoot);
+        place = Text.put(place, '","reward_accounts":', 20);
+        place = Text.putNumber(place, head.rewardAccounts);
+        place = Text.put(place, ',"reward_total":', 16);
+        place = Text.putNumber(place, head.rewardTotal);
+        place = Text.put(place, ',"rewards_root":"', 17);
+        place = Text.putHex(place, head.rewardsRoot);
+        place = Text.put(place, '","topics":', 11);
+        place = Text.putText(place, topics);
+        place = Text.put(place, ',"version":1}', 13);
+        Text.cut(text, place);
+        return sha256(text);
     }
 
     /// @notice Whether `leaf`, the canonical JSON of a prediction, is under the newest HEAD.
@@ -198,30 +181,26 @@ contract Heads is Quorum {
 
     // --------------------------------------------------------------------------------------------------------- private
 
-    /// Everything but the quorum and the money; returns what the HEAD pays beyond the one before.
-    function _stamp(uint256 nonce, Head calldata head, bytes32 hash) private returns (uint256) {
-        uint64 height = ledger.record("stamp", msg.sender, nonce, msg.sender, 0, abi.encode(hash), "");
-        Stamp memory before = stamped;
+    function _stamp(uint256 nonce, Head calldata head, bytes32 hash, address[] memory signers) private {
+        (uint64 height, bool quorum) = ledger.recordStamp(msg.sender, nonce, hash, signers);
         if ((head.predictionCount == 0) != (head.predictionsRoot == Merkle.EMPTY)) revert Malformed();
         if ((head.rewardAccounts == 0) != (head.rewardsRoot == Merkle.EMPTY)) revert Malformed();
         if (head.predictionCount > 2 ** 32 || head.rewardAccounts > 2 ** 32) revert Malformed();
+        Stamp memory before = stamped;
         bool begun = before.head != 0;
-        if (head.parent != (begun ? before.head : ledger.salt())) revert WrongParent();
+        if (head.parent != (begun ? before.head : salt)) revert WrongParent();
         if (head.period < (begun ? before.period + 1 : firstPeriod)) revert WrongPeriod();
         if (uint256(head.period) * PERIOD > block.timestamp) revert WrongPeriod();
         if (head.height < before.readHeight || head.height >= height) revert WrongPeriod();
         if (head.rewardTotal < before.rewardTotal || head.rewardAccounts < before.rewardAccounts) revert WrongRewards();
-        stamped = Stamp({
-            head: hash,
-            rewardsRoot: head.rewardsRoot,
-            rewardTotal: head.rewardTotal,
-            rewardAccounts: uint40(head.rewardAccounts),
-            time: uint40(block.timestamp),
-            predictionCount: uint40(head.predictionCount),
-            period: uint40(head.period),
-            height: height,
-            readHeight: head.height
-        });
-        return head.rewardTotal - before.rewardTotal;
+        if (!quorum) revert NoQuorum();
+        stamped.head = hash;
+        if (head.rewardsRoot != before.rewardsRoot) stamped.rewardsRoot = head.rewardsRoot;
+        stamped.rewardTotal = head.rewardTotal;
+        stamped.rewardAccounts = uint40(head.rewardAccounts);
+        stamped.period = uint40(head.period);
+        stamped.readHeight = uint48(head.height);
+        uint256 earned = head.rewardTotal - before.rewardTotal;
+        if (earned > 0) ledger.reward(head.period, earned);
     }
 }

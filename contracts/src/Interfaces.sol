@@ -13,7 +13,23 @@ interface ILedger {
         bytes32 structHash,
         bytes calldata body,
         bytes calldata signature
-    ) external returns (uint64 height);
+    ) external returns (uint64 number);
+
+    /// @notice The same for a claim, and pay what was earned. Modules only.
+    function recordClaim(
+        address author,
+        uint256 nonce,
+        address sender,
+        bytes32 structHash,
+        uint256 earned,
+        bytes calldata body,
+        bytes calldata signature
+    ) external;
+
+    /// @notice The same for a HEAD, which its author brings, and whether the signers have a quorum. Modules only.
+    function recordStamp(address author, uint256 nonce, bytes32 head, address[] calldata signers)
+        external
+        returns (uint64 number, bool quorum);
 
     /// @notice Take from, or add to, a balance. Modules only.
     function charge(address account, uint256 amount) external;
@@ -33,17 +49,14 @@ interface ILedger {
     /// @notice Let deposits, then new money, stand for what a HEAD pays. Modules only.
     function reward(uint256 period, uint256 amount) external;
 
-    /// @notice Pay what was earned. Modules only.
-    function payReward(address account, uint256 amount) external;
-
     /// @notice Voting stake of each account, 0 for those that are no validators.
     function votesOf(address[] calldata accounts) external view returns (uint256[] memory);
 
     /// @notice Voting stake of all validators, and how many they are.
     function votes() external view returns (uint256 stake, uint256 count);
 
-    /// @notice What is signed for a struct in the ledger's domain.
-    function digest(bytes32 structHash) external view returns (bytes32);
+    /// @notice Whether the accounts, each named once, have more than two thirds of the validators' stake.
+    function isQuorum(address[] calldata accounts) external view returns (bool);
 
     /// @notice The hash of the genesis, which names the ledger.
     function salt() external view returns (bytes32);

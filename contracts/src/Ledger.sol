@@ -5,13 +5,14 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
-import {Identity} from "./Identity.sol";
+import {Domain} from "./Domain.sol";
 import {IDue, ILedger, ILedgerOfToken} from "./Interfaces.sol";
+import {Keys} from "./Keys.sol";
 import {LTFT} from "./LTFT.sol";
 import {
     Behind,
     Funds,
-    Identity as WrongIdentity,
+    Identity,
     Malformed,
     Misdeployed,
     NoAccount,
@@ -90,7 +91,6 @@ contract Ledger is ILedger, ILedgerOfToken {
     /// What is due is worked through with the next event, as long as it is not more than this.
     uint256 private constant STEPS = 64;
     uint64 private constant NEVER = type(uint64).max;
-    bytes32 private constant DOMAIN = keccak256("EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)");
     bytes32 private constant REGISTER = keccak256(
         "Register(address author,uint256 nonce,string name,string public_key,string cosmos_address,string cosmos_signature)"
     );
@@ -157,9 +157,8 @@ contract Ledger is ILedger, ILedgerOfToken {
         }
         _hot = Hot(pool_, 0, NEVER);
         _validators = Validators(stakes, count, 0);
-        if (token_.ledger() != address(this) || token_.balanceOf(address(this)) < inside || terms.minStake == 0) {
-            revert Misdeployed();
-        }
+        if (token_.ledger() != address(this) || token_.balanceOf(address(this)) < inside) revert Misdeployed();
+        if (terms.minStake == 0 || registry_ == address(0) || heads_ == address(0)) revert Misdeployed();
     }
 
     // ---------------------------------------------------------------------------------------------------------- events
@@ -176,7 +175,7 @@ contract Ledger is ILedger, ILedgerOfToken {
         bytes calldata signature
     ) external {
         if (!Text.isSlug(name)) revert Malformed();
-        string memory cosmos = Identity.cosmos(publicKey);
+        string memory cosmos = Keys.cosmos(publicKey);
         bytes32 structHash = keccak256(
             abi.encode(
                 REGISTER,
@@ -196,8 +195,8 @@ contract Ledger is ILedger, ILedgerOfToken {
         (bytes32 high, bytes32 low) = Text.hexWord(salt);
         bytes memory message =
             bytes.concat("longtail register ", high, low, " ", bytes(Strings.toChecksumHexString(author)));
-        if (Identity.addressOf(publicKey) != author || !Identity.signed(author, message, cosmosSignature)) {
-            revert WrongIdentity();
+        if (Keys.addressOf(publicKey) != author || !Keys.signed(author, message, cosmosSignature)) {
+            revert Identity();
         }
         uint128 gift = welcome < _hot.pool ? welcome : _hot.pool;
         _hot.pool -= gift;
@@ -313,6 +312,36 @@ contract Ledger is ILedger, ILedgerOfToken {
     }
 
     /// @inheritdoc ILedger
+    function recordClaim(
+        address author,
+        uint256 nonce,
+        address sender,
+        bytes32 structHash,
+        uint256 earned,
+        bytes calldata body,
+        bytes calldata signature
+    ) external onlyModule {
+        _advance();
+        _check(author, nonce, sender, structHash, signature);
+        rewards.owed -= uint128(earned);
+        accounts[author].balance += uint128(earned);
+        _log("claim", author, nonce, body, signature);
+    }
+
+    /// @inheritdoc ILedger
+    function recordStamp(address author, uint256 nonce, bytes32 head, address[] calldata signers)
+        external
+        onlyModule
+        returns (uint64 number, bool quorum)
+    {
+        _advance();
+        _checkNonce(author, nonce);
+        number = ++_hot.height;
+        emit Recorded(number, "stamp", author, nonce, bytes.concat(head), "");
+        quorum = isQuorum(signers);
+    }
+
+    /// @inheritdoc ILedger
     function charge(address account, uint256 amount) external onlyModule {
         _charge(account, amount);
     }
@@ -359,12 +388,6 @@ contract Ledger is ILedger, ILedgerOfToken {
         if (amount > spent) token.mint(period, amount - spent);
     }
 
-    /// @inheritdoc ILedger
-    function payReward(address account, uint256 amount) external onlyModule {
-        rewards.owed -= uint128(amount);
-        accounts[account].balance += uint128(amount);
-    }
-
     // ----------------------------------------------------------------------------------------------------------- views
 
     /// @inheritdoc ILedger
@@ -406,13 +429,18 @@ contract Ledger is ILedger, ILedgerOfToken {
     }
 
     /// @notice The domain of all signatures: this chain, as it calls itself now, and this ledger.
-    function domainSeparator() public view returns (bytes32) {
-        return keccak256(abi.encode(DOMAIN, keccak256("longtail"), keccak256("1"), block.chainid, salt));
+    function domainSeparator() external view returns (bytes32) {
+        return Domain.separator(salt);
     }
 
     /// @inheritdoc ILedger
-    function digest(bytes32 structHash) public view returns (bytes32) {
-        return keccak256(abi.encodePacked(hex"1901", domainSeparator(), structHash));
+    function isQuorum(address[] calldata list) public view returns (bool) {
+        uint256 sum = 0;
+        for (uint256 i = 0; i < list.length; i++) {
+            uint256 has = stakeOf[list[i]];
+            if (has >= minStake) sum += has;
+        }
+        return sum * 3 > uint256(_validators.stake) * 2;
     }
 
     // --------------------------------------------------------------------------------------------------------- private
@@ -437,6 +465,10 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     function _check(address author, uint256 nonce, address sender, bytes32 structHash, bytes calldata signature) private {
         _checkSigner(author, sender, structHash, signature);
+        _checkNonce(author, nonce);
+    }
+
+    function _checkNonce(address author, uint256 nonce) private {
         Account storage account = accounts[author];
         if (!account.known) revert NoAccount(author);
         uint64 expected = account.nonce;
@@ -450,7 +482,7 @@ contract Ledger is ILedger, ILedgerOfToken {
             if (sender != author) revert Signature();
             return;
         }
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(digest(structHash), signature);
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(Domain.digest(salt, structHash), signature);
         if (problem != ECDSA.RecoverError.NoError || signer != author) revert Signature();
     }
 

@@ -11,7 +11,7 @@ library Merkle {
     /// @notice Whether `data` is leaf `index` of the tree of `size` leaves with this root.
     function verify(bytes32 root, uint256 size, bytes memory data, uint256 index, bytes32[] calldata path)
         internal
-        pure
+        view
         returns (bool)
     {
         if (index >= size) return false;
@@ -21,18 +21,30 @@ library Merkle {
             for (uint256 i = 0; i < path.length; i++) {
                 if (last == 0) return false;
                 if (index & 1 == 1 || index == last) {
-                    digest = sha256(bytes.concat(hex"01", path[i], digest));
+                    digest = _node(path[i], digest);
                     while (index & 1 == 0 && index != 0) {
                         index >>= 1;
                         last >>= 1;
                     }
                 } else {
-                    digest = sha256(bytes.concat(hex"01", digest, path[i]));
+                    digest = _node(digest, path[i]);
                 }
                 index >>= 1;
                 last >>= 1;
             }
             return last == 0 && digest == root;
+        }
+    }
+
+    /// sha256(0x01 ‖ left ‖ right), by the precompile without taking new memory.
+    function _node(bytes32 left, bytes32 right) private view returns (bytes32 digest) {
+        assembly ("memory-safe") {
+            let place := mload(0x40)
+            mstore8(place, 1)
+            mstore(add(place, 1), left)
+            mstore(add(place, 33), right)
+            if iszero(staticcall(gas(), 2, place, 65, 0, 32)) { revert(0, 0) }
+            digest := mload(0)
         }
     }
 }

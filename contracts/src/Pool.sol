@@ -28,13 +28,13 @@ contract Pool is ReentrancyGuardTransient {
     uint256 private constant PPM = 1e6;
     uint256 private constant MAX = type(uint112).max;
     uint256 private constant PLACES = 112;
-    /// Points kept; a power of two. At one trade per second they reach back more than a window.
-    uint256 private constant RING = 2048;
 
     IERC20 public immutable ltft;
     IERC20 public immutable quote;
     uint256 public immutable feePpm;
     uint256 public immutable window;
+    /// @notice Points kept. There is no average while as many trades, each in another second, fit into a window.
+    uint256 public immutable ring;
 
     struct Reserves {
         uint112 ltft;
@@ -46,9 +46,9 @@ contract Pool is ReentrancyGuardTransient {
     /// Time in the upper 40 bits, sum of LTFT per quote times seconds in the rest, which may wrap.
     mapping(uint256 place => uint256) private _points;
 
-    constructor(IERC20 ltft_, IERC20 quote_, uint256 feePpm_, uint256 window_) {
-        if (feePpm_ >= PPM || window_ == 0 || address(ltft_) == address(quote_)) revert OutOfRange();
-        (ltft, quote, feePpm, window) = (ltft_, quote_, feePpm_, window_);
+    constructor(IERC20 ltft_, IERC20 quote_, uint256 feePpm_, uint256 window_, uint256 ring_) {
+        if (feePpm_ >= PPM || window_ == 0 || ring_ < 2 || ring_ > type(uint32).max || address(ltft_) == address(quote_)) revert OutOfRange();
+        (ltft, quote, feePpm, window, ring) = (ltft_, quote_, feePpm_, window_, ring_);
     }
 
     /// @notice Put in the liquidity, once. Whoever does gets nothing for it.
@@ -112,7 +112,7 @@ contract Pool is ReentrancyGuardTransient {
         if (now_.points == 0) return (false, 0);
         uint256 start = block.timestamp - window;
         uint256 last = now_.points - 1;
-        uint256 oldest = now_.points > RING ? now_.points - RING : 0;
+        uint256 oldest = now_.points > ring ? now_.points - ring : 0;
         (uint256 time, uint256 sum) = _point(oldest);
         if (time > start) return (false, 0);
         (uint256 lastTime, uint256 lastSum) = _point(last);
@@ -155,7 +155,7 @@ contract Pool is ReentrancyGuardTransient {
             unchecked {
                 sum += ((uint256(now_.ltft) << PLACES) / now_.quote) * (block.timestamp - time);
             }
-            _points[count % RING] = (block.timestamp << 216) | (sum & ((1 << 216) - 1));
+            _points[count % ring] = (block.timestamp << 216) | (sum & ((1 << 216) - 1));
             count++;
         }
         reserves = _checked(ltftAfter, quoteAfter, count);
@@ -168,7 +168,7 @@ contract Pool is ReentrancyGuardTransient {
     }
 
     function _point(uint256 number) private view returns (uint256 time, uint256 sum) {
-        uint256 word = _points[number % RING];
+        uint256 word = _points[number % ring];
         return (word >> 216, word & ((1 << 216) - 1));
     }
 }

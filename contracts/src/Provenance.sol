@@ -5,6 +5,7 @@ import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 import {ERC2981} from "@openzeppelin/contracts/token/common/ERC2981.sol";
 import {ILedger} from "./Interfaces.sol";
 import {Quorum} from "./Quorum.sol";
+import {NoQuorum} from "./Refusals.sol";
 
 /// @title Provenance: who brought which data, how good it was, what it improved, and what it was made of
 /// @notice One token per data hash, minted once validators with more than two thirds of the stake signed its record. The royalty
@@ -70,7 +71,7 @@ contract Provenance is ERC721, ERC2981, Quorum {
                 keccak256(abi.encodePacked(record.parents))
             )
         );
-        _checkQuorum(ledger.digest(structHash), signatures);
+        if (!ledger.isQuorum(_signers(structHash, signatures))) revert NoQuorum();
         token = ++count;
         tokenOf[record.data] = token;
         origins[token] = Origin(record.data, record.quality, record.improvement, uint64(block.timestamp));

@@ -284,9 +284,9 @@ contract Registry is Blocks, IDue {
 
     function _take(uint256 id, address author, Paper memory paper) private {
         Round storage round = _rounds[id];
-        ledger.settle(author);
         round.papers[author] = paper;
         round.revealed += 1;
+        ledger.settle(author);
         _beginReveals(id, block.timestamp);
         if (!round.decided) _decide(round);
         if (round.revealed == round.committers.length) {
@@ -405,13 +405,13 @@ contract Registry is Blocks, IDue {
     function _endReveals(uint256 id) private {
         Round storage round = _rounds[id];
         if (round.closed) return;
-        for (uint256 i = 0; i < round.committers.length; i++) {
-            address author = round.committers[i];
-            if (round.papers[author].key == 0) ledger.fine(author);
-        }
         _close(round);
         if (!round.decided) {
             _open(Subject(round.live, round.blockHash, round.day), round.revealBy, round.expires, round.number + 1);
+        }
+        address[] memory authors = round.committers;
+        for (uint256 i = 0; i < authors.length; i++) {
+            if (round.papers[authors[i]].key == 0) ledger.fine(authors[i]);
         }
     }
 
@@ -421,11 +421,11 @@ contract Registry is Blocks, IDue {
         if (begun.number != 1) return;
         Round storage round = _rounds[_current[_key(begun.live, begun.blockHash, begun.day)]];
         if (round.expires != begun.expires || round.decided) return;
-        for (uint256 i = 0; i < round.committers.length; i++) {
-            address author = round.committers[i];
-            if (round.papers[author].key == 0) ledger.settle(author);
-        }
         _close(round);
+        address[] memory authors = round.committers;
+        for (uint256 i = 0; i < authors.length; i++) {
+            if (round.papers[authors[i]].key == 0) ledger.settle(authors[i]);
+        }
         _giveUp(round);
     }
 

@@ -33,8 +33,87 @@ library Text {
     }
 
     /// @notice A number as JSON.
-    function number(uint256 value) internal pure returns (bytes memory) {
-        return bytes(Strings.toString(value));
+    function number(uint256 value) internal pure returns (bytes memory text) {
+        // digits from the right into 96 fresh bytes behind a word for the length, which then is put before the first digit
+        assembly ("memory-safe") {
+            let end := add(mload(0x40), 128)
+            let place := end
+            for {} 1 {} {
+                place := sub(place, 1)
+                mstore8(place, add(48, mod(value, 10)))
+                value := div(value, 10)
+                if iszero(value) { break }
+            }
+            text := sub(place, 32)
+            mstore(text, sub(end, place))
+            mstore(0x40, end)
+        }
+    }
+
+    /// @notice Where a text is written from; the functions below write and say where they ended. It must have been made longer than
+    /// all that is written, by 160 bytes at least.
+    function start(bytes memory text) internal pure returns (uint256 place) {
+        assembly ("memory-safe") {
+            place := add(text, 32)
+        }
+    }
+
+    /// @notice Cut a text where it was written to.
+    function cut(bytes memory text, uint256 place) internal pure {
+        assembly ("memory-safe") {
+            mstore(text, sub(sub(place, text), 32))
+        }
+    }
+
+    /// @notice Write the first `length` bytes of a word.
+    function put(uint256 place, bytes32 word, uint256 length) internal pure returns (uint256) {
+        assembly ("memory-safe") {
+            mstore(place, word)
+        }
+        unchecked {
+            return place + length;
+        }
+    }
+
+    /// @notice Write the 64 digits of a word.
+    function putHex(uint256 place, bytes32 word) internal pure returns (uint256) {
+        (bytes32 high, bytes32 low) = hexWord(word);
+        assembly ("memory-safe") {
+            mstore(place, high)
+            mstore(add(place, 32), low)
+        }
+        unchecked {
+            return place + 64;
+        }
+    }
+
+    /// @notice Write a number.
+    function putNumber(uint256 place, uint256 value) internal pure returns (uint256) {
+        // digits from the right into the room ahead, then moved to their place
+        assembly ("memory-safe") {
+            let last := add(place, 160)
+            let digit := last
+            for {} 1 {} {
+                digit := sub(digit, 1)
+                mstore8(digit, add(48, mod(value, 10)))
+                value := div(value, 10)
+                if iszero(value) { break }
+            }
+            let width := sub(last, digit)
+            mcopy(place, digit, width)
+            place := add(place, width)
+        }
+        return place;
+    }
+
+    /// @notice Write a text as it is.
+    function putText(uint256 place, string calldata text) internal pure returns (uint256) {
+        assembly ("memory-safe") {
+            calldatacopy(place, text.offset, text.length)
+        }
+        unchecked {
+            return place + bytes(text).length;
+        }
     }
 
     /// @notice The JSON of a Merkle proof, as a claim signs it.

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {Fixed} from "../src/Fixed.sol";
-import {Identity} from "../src/Identity.sol";
+import {Keys} from "../src/Keys.sol";
 import {Merkle} from "../src/Merkle.sol";
 import {Text} from "../src/Text.sol";
 
@@ -23,7 +23,7 @@ contract Harness {
 
     function verify(bytes32 root, uint256 size, bytes calldata data, uint256 index, bytes32[] calldata path)
         external
-        pure
+        view
         returns (bool)
     {
         return Merkle.verify(root, size, data, index, path);
@@ -42,14 +42,14 @@ contract Harness {
     }
 
     function addressOf(bytes calldata key) external view returns (address) {
-        return Identity.addressOf(key);
+        return Keys.addressOf(key);
     }
 
     function cosmos(bytes calldata key) external pure returns (string memory) {
-        return Identity.cosmos(key);
+        return Keys.cosmos(key);
     }
 
     function signed(address account, bytes calldata message, bytes calldata signature) external pure returns (bool) {
-        return Identity.signed(account, message, signature);
+        return Keys.signed(account, message, signature);
     }
 }

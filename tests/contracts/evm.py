@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_abi import decode, encode
 
 from protocol.addresses import checksum_address, keccak256
+from protocol.keys import Key
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "protocol" / "ledger" / "contracts", Path(__file__).parent / "artifacts")
@@ -143,7 +145,7 @@ class Contract:
 
     def send(self, who: str, name: str, *arguments: Any) -> Done:
         done, output = self.chain.transact(who, self.address, self.data(name, *arguments))
-        return Done(done.gas, done.logs, self.answer(name, output))
+        return Done(done.gas, done.logs, self.answer(name, output) if output else None)
 
     def refused(self, who: str, name: str, *arguments: Any) -> str:
         """Return the name of the error that a call ends with, "" if it is carried out."""
@@ -165,9 +167,11 @@ class Evm:
         self.state = PragueVM.get_state_class()(AtomicDB(), context, b"")
         self.tuples = PragueVM.get_transaction_builder()
 
-    def at(self, time: int) -> None:
+    def at(self, time: int) -> int:
+        """Let the next transaction be at a time, or as soon after it as the chain allows; return when that is."""
         self.time = time
         self.context._timestamp = time
+        return time
 
     def next_address(self, deployer: str, offset: int = 0) -> str:
         import rlp
@@ -235,6 +239,5 @@ class Evm:
 
 
 def person(name: str) -> str:
-    """Return an address."""
-    return checksum_address("0x" + keccak256(name.encode())[-20:].hex())
-
+    """Return the address of somebody, whose key is made like those of the other tests."""
+    return Key.from_secret(hashlib.sha256(name.encode()).digest()).address

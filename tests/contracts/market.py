@@ -21,13 +21,15 @@ WINDOW, FEE = 1_800, 3_000
 class Market:
     """Contracts around the token. ``trader`` has a million of each currency and lets everybody take of it."""
 
-    def __init__(self, depth: int = 1_000_000 * T, terms: tuple[int, int, int, int] = (2_000, 20_000, 600, 0)) -> None:
+    def __init__(
+        self, depth: int = 1_000_000 * T, terms: tuple[int, int, int, int] = (2_000, 20_000, 600, 0), ring: int = 2_048
+    ) -> None:
         self.chain = Evm(31_337, START)
         self.core = Core(self.chain, made_genesis(), {TRADER: 12_000_000 * T})
         self.ltft = self.core.token
         self.coin = self.deploy("Coin")
         self.coin.send(TRADER, "make", TRADER, 12_000_000 * T)
-        self.pool = self.deploy("Pool", self.ltft.address, self.coin.address, FEE, WINDOW)
+        self.pool = self.deploy("Pool", self.ltft.address, self.coin.address, FEE, WINDOW, ring)
         self.buyback = self.deploy("Buyback", self.core.ledger.address, self.pool.address, *terms)
         self.vault = self.deploy("Vault", self.coin.address)
         self.treasury = self.deploy("Treasury", self.ltft.address, [self.coin.address])

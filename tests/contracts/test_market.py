@@ -123,7 +123,9 @@ class MarketMachine(RuleBasedStateMachine):
             assert self.market.vault.send(TRADER, "redeem", shares, TRADER, TRADER).result == assets
             self.vault = after
 
-    @rule(amount=st.sampled_from([1, T, 700 * T]), where=st.sampled_from(["vault", "treasury", "pool", "sale", "buyback"]))
+    @rule(
+        amount=st.sampled_from([1, T, 700 * T]), where=st.sampled_from(["vault", "treasury", "pool", "sale", "buyback"])
+    )
     def give(self, amount: int, where: str) -> None:
         """Send money without asking: a gain of the vault, a gift to the treasury, nobody's elsewhere."""
         self.market.coin.send(TRADER, "transfer", getattr(self.market, where).address, amount)
@@ -184,10 +186,9 @@ class MarketMachine(RuleBasedStateMachine):
         shares = self.market.vault.balanceOf(TRADER)
         if shares and self.vault.assets_for(shares):
             self.market.vault.send(TRADER, "redeem", shares, TRADER, TRADER)
-        if self.bonding.supply and self.bonding.refund(self.bonding.supply):
-            if self.market.ltft.balanceOf(TRADER) >= self.bonding.supply:
-                self.market.sale.send(TRADER, "sell", self.bonding.supply, 1)
-                assert self.market.sale.reserve() >= 0
+        sold = self.bonding.supply
+        if sold and self.bonding.refund(sold) and self.market.ltft.balanceOf(TRADER) >= sold:
+            self.market.sale.send(TRADER, "sell", sold, 1)
 
 
 MarketMachine.TestCase.settings = settings(max_examples=4, stateful_step_count=30, deadline=None)

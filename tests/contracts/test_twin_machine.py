@@ -35,7 +35,11 @@ class TwinMachine(LedgerMachine):
     def take_money_out(self, who: str, amount: int) -> None:
         self.attempt(who, "transfer", {"to": self.twin.core.addresses.token, "amount": amount})
 
-    @rule(to=st.sampled_from(NAMES[:3]), amount=st.sampled_from([1, LTFT]), what=st.sampled_from(["enter", "give", "burn"]))
+    @rule(
+        to=st.sampled_from(NAMES[:3]),
+        amount=st.sampled_from([1, LTFT]),
+        what=st.sampled_from(["enter", "give", "burn"]),
+    )
     def bring_money_in(self, to: str, amount: int, what: str) -> None:
         token = self.twin.core.token
         if token.balanceOf(HOLDER) < amount:

@@ -3,8 +3,8 @@ pragma solidity ^0.8.24;
 
 import {Text} from "./Text.sol";
 
-/// @title Identity: that a public key, a Cosmos address and two signatures belong to one account
-library Identity {
+/// @title Keys: that a public key, a Cosmos address and two signatures belong to one account
+library Keys {
     uint256 private constant FIELD = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEFFFFFC2F;
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     bytes private constant SIGNS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
