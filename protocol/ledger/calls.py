@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from protocol.addresses import checksum_address
+from protocol.addresses import checksum_address, keccak256
 from protocol.errors import RefusedError
 from protocol.ethereum import eth_account
 from protocol.head.head import Head
@@ -19,10 +19,12 @@ from protocol.ledger.event import SignedEvent
 from protocol.ledger.kinds import source_bytes, source_hash
 from protocol.ledger.refusal import LedgerRefusal
 from protocol.ledger.reports import check_report
-from protocol.typed_data import Domain
+from protocol.typed_data import Domain, typed_digest
 
 #: The contract's enum of outcomes.
 OUTCOMES = ("", "open", "accepted", "refused", "invalid", "undecided")
+#: Arguments of `stamp`; `stampValues` has more.
+_STAMP_ARGUMENTS = 4
 _BLANK = ("pipeline_id", "near_id", "data_root")
 _SUBJECT = "(bool,bytes32,uint32)"
 _SCREEN = "(uint8,string,bytes32,bytes32,bytes32,bytes32,bytes32,int64,int64,int64,uint8)"
@@ -168,18 +170,29 @@ def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signat
 
 
 def stamp_body(arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
-    """Return the body of a ``stamp`` from the arguments of its call, in the order of the contract's ``stamp``."""
-    _, fields, topics, marks = arguments
+    """Return the body of a ``stamp`` from the arguments of its call: those of the contract's ``stamp`` or ``stampValues``."""
+    fields, topics, marks = arguments[1], arguments[2], arguments[-1]
     names = ("period", "height", "parent", "ledger", "data_root", "models_root", "predictions_root", "prediction_count")
     values = [one.hex() if isinstance(one, bytes) else one for one in fields]
     plain = dict(zip((*names, "rewards_root", "reward_accounts", "reward_total"), values, strict=True))
     text = canonical({**plain, "topics": json.loads(topics), "version": 1})
-    digest = head_digest(domain, fields[0], hashlib.sha256(text.encode()).hexdigest())
+    head = hashlib.sha256(text.encode()).hexdigest()
+    if len(arguments) == _STAMP_ARGUMENTS:
+        digest = head_digest(domain, fields[0], head)
+    else:
+        digest = values_digest(domain, fields[0], head, arguments[3].hex(), arguments[4])
     signatures = []
     for start in range(0, len(marks), 65):
         signature = "0x" + marks[start : start + 65].hex()
         signatures.append({"validator": recover(digest, signature), "signature": signature})
     return {"head": text, "signatures": signatures}
+
+
+def values_digest(domain: Domain, period: int, head: str, series: str, values: bytes) -> bytes:
+    """Return what validators sign to put the values of a HEAD's predictions on the chain (docs/spec/contracts.md)."""
+    fields = [("period", "uint256"), ("head", "bytes32"), ("series", "bytes32"), ("values", "bytes32")]
+    said = {"period": period, "head": head, "series": series, "values": keccak256(values).hex()}
+    return typed_digest(domain, "HeadValues", fields, said)
 
 
 def stacked(signatures: Mapping[str, str]) -> bytes:

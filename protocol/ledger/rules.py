@@ -33,7 +33,8 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
         The state after the record below.
     record : Record
     signatures : bool
-        False when the caller has checked the signature of this very record before.
+        False when the caller has checked the signatures of this very record before, or a contract has; those under a HEAD
+        are not counted again then.
 
     Raises
     ------
@@ -57,7 +58,10 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
             raise LedgerRefusal("no-account", f"{event.author} has no account; register it first")
         if event.nonce != (expected := account.nonce if account else 0):
             raise NonceError(event.author, event.nonce, expected)
-        _EVENTS[event.kind](state, event)
+        if event.kind == "stamp":
+            heads.stamp(state, event, signatures=signatures)
+        else:
+            _EVENTS[event.kind](state, event)
         account = state.accounts[event.author]
         state.accounts[event.author] = replace(account, nonce=account.nonce + 1)
     return state
@@ -106,7 +110,6 @@ _EVENTS: Mapping[str, Callable[[State, SignedEvent], None]] = MappingProxyType(
         "deposit": heads.deposit,
         "burn": heads.burn,
         "redeem": heads.redeem,
-        "stamp": heads.stamp,
         "claim": heads.claim,
         "tick": _tick,
     }

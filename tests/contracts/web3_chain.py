@@ -95,10 +95,15 @@ class Web3Chain(Evm):
             text = str(getattr(error, "data", "") or "")
             raise Reverted(bytes.fromhex(text.removeprefix("0x"))) from error
         except TransactionFailed as error:  # web3 wraps what eth-tester raises, which wraps what the EVM does
-            inner: Any = error.__context__
-            while isinstance(inner, Exception):
-                inner = inner.args[0]
-            raise Reverted(inner if isinstance(inner, bytes) else ast.literal_eval(inner)) from error
+            raise Reverted(self.reason(error)) from error
+
+    @staticmethod
+    def reason(error: Exception) -> bytes:
+        """Return the data of a revert on eth-tester, whose exceptions hold one another and in the end its text."""
+        inner: Any = error.__context__
+        while isinstance(inner, Exception):
+            inner = inner.args[0]
+        return inner if isinstance(inner, bytes) else bytes(ast.literal_eval(str(inner)))
 
 
 def in_process() -> Web3Chain:

@@ -1,0 +1,271 @@
+"""The ledger's interface over a chain: nothing lost, nothing doubled, whatever the node or the chain does."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_ledgers import ADDRESS, KEYS, SALT, TOPIC, VALIDATORS, Clock, Network, key_of, made_genesis, module
+from test_ledger_heads import body, claim, made_head
+from twin import DEPLOYER, Core
+
+from protocol.errors import ClusterError, ConfigError, DataError
+from protocol.ledger.calls import UNSIGNED, head_fields, stacked, values_digest
+from protocol.ledger.digest import state_digest
+from protocol.ledger.evm import EvmLedger
+from protocol.ledger.evm_node import Node, Refused, Reverted, Spending
+from protocol.ledger.kinds import source_hash
+from protocol.ledger.params import DAY_S, LTFT
+from protocol.ledger.refusal import LedgerRefusal, NonceError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
+    from web3_chain import Reverted as Refusing
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class InProcessNode(Node):
+    """A node that translates what the in-process chain raises; it has no block ahead."""
+
+    ahead = "latest"
+
+    def _ask(self, question: Callable[[], Any], through: type[Exception] | None = None) -> Any:
+        def translated() -> Any:
+            try:
+                return question()
+            except Exception as error:
+                if type(error).__name__ == "ValidationError":
+                    raise Refused(str(error)) from error
+                if type(error).__name__ != "TransactionFailed":
+                    raise
+                raise Reverted("0x" + Web3Chain.reason(error).hex()) from error
+
+        return super()._ask(translated, through)
+
+
+class Place:
+    """A chain with a ledger on it, and views of it."""
+
+    def __init__(self, chain: Web3Chain, folder: Path) -> None:
+        self.chain, self.folder = chain, folder
+        start = (chain.time // DAY_S + 1) * DAY_S
+        chain.at(start)
+        self.clock = Clock(start)
+        genesis = made_genesis().model_copy(update={"chain_id": chain.chain_id, "time": start})
+        self.core = Core(chain, genesis)
+        self.opened: list[EvmLedger] = []
+
+    def node(self, **options: Any) -> Node:
+        kind = Node if "anvil" in type(self.chain.web3.provider).__name__.lower() else InProcessNode
+        return kind(self.chain.web3, wait=lambda seconds: None, **options)
+
+    def view(self, payer: str = "relay", **options: Any) -> EvmLedger:
+        given: dict[str, Any] = {"node": self.node(), "key": key_of(payer), "clock": self.clock} | options
+        ledger = EvmLedger(given.pop("node"), self.core.ledger.address, **given)
+        self.opened.append(ledger)
+        return ledger
+
+    def network(self, payer: str = "relay", **options: Any) -> Network:
+        return Network(self.view(payer, **options), self.clock)
+
+    def later(self, seconds: int) -> None:
+        self.clock.now = self.chain.at(self.chain.web3.eth.get_block("latest")["timestamp"] + seconds)
+
+
+@pytest.fixture(params=["eth-tester", "anvil"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    anvil = None
+    if request.param == "anvil":
+        if reason := anvil_missing():
+            pytest.skip(reason)
+        anvil = Anvil(tmp_path)
+    made = Place(Web3Chain(anvil.web3) if anvil else in_process(), tmp_path)
+    yield made
+    for ledger in made.opened:
+        ledger.close()
+    if anvil:
+        anvil.close()
+
+
+def test_what_one_writes_another_reads_and_both_say_what_the_contracts_hold(place: Place) -> None:
+    network, other = place.network(), place.view(cache=place.folder / "cache.sqlite")
+    (first,) = network.ledger.records()
+    assert first.event.author == place.core.ledger.address
+    assert network.ledger.domain == place.core.domain
+    network.send("dora", "register", **network.registration("dora"))
+    commitment = network.commit("dora", module(1), by="bob")
+    network.send("dora", "reveal", commitment=commitment, salt=SALT, topic=TOPIC, source=module(1))
+    block_hash = source_hash(module(1))
+    assert network.judge(block_hash) == "accepted"
+    assert other.source(block_hash) == module(1)
+    assert state_digest(other.state()) == state_digest(network.state)
+    carol = place.network("carol")
+    place.later(700)
+    head = made_head(carol, {"dora": 7 * LTFT})
+    carol.send("carol", "stamp", **body(carol, head))
+    network.send("dora", "claim", **claim(network, {"dora": 7 * LTFT}, "dora"))
+    with pytest.raises(LedgerRefusal, match="all of it"):
+        network.send("dora", "claim", **claim(network, {"dora": 7 * LTFT}, "dora"))
+    again = place.view(cache=place.folder / "cache.sqlite", key=None)
+    assert [record.hash for record in again.records()] == [record.hash for record in network.ledger.records()]
+    assert state_digest(again.state()) == state_digest(network.state)
+    assert again.verify(network.ledger.tip().hash).ok
+    assert not again.verify("ab" * 32).ok
+    assert state_digest(again.state(3)) == state_digest(network.ledger.state(3))
+    assert network.state.accounts[ADDRESS["dora"]].balance == place.core.ledger.accounts(ADDRESS["dora"])[0]
+    with pytest.raises(ConfigError, match="open for reading"):
+        again.append(network.event("alice", "tick"))
+    with pytest.raises(DataError, match="no record 99"):
+        again.record(99)
+
+
+def test_an_event_is_recorded_once_whoever_brings_it(place: Place) -> None:
+    network, other = place.network(), place.network("alice")
+    event = network.event("alice", "stake", amount=LTFT)
+    first = network.ledger.append(event)
+    for ledger in (network.ledger, other.ledger):
+        assert ledger.append(event) == replace(first, new=False)
+    assert network.ledger.record(1).event == event
+    with pytest.raises(NonceError):
+        network.ledger.append(network.event("alice", "stake", nonce=0, amount=5))
+    direct = other.event("alice", "stake", amount=2)
+    assert other.ledger.append(direct).new
+    assert network.ledger.record(2).event.signature == UNSIGNED
+    assert not network.ledger.append(direct).new
+    assert network.state.accounts[ADDRESS["alice"]].stake == LTFT + 2
+
+
+def test_refusals_cost_nothing_and_have_their_codes(place: Place) -> None:
+    network = place.network()
+    before = place.chain.web3.eth.get_transaction_count(key_of("relay").address)
+    assert network.refused("alice", "transfer", to=ADDRESS["bob"], amount=51 * LTFT) == "funds"
+    assert network.refused("alice", "transfer", to=key_of("stranger").address, amount=1) == "no-account"
+    event = network.event("alice", "stake", amount=5)
+    with pytest.raises(LedgerRefusal) as caught:
+        network.ledger.append(replace(event, signature=network.event("bob", "stake", amount=5).signature))
+    assert caught.value.code == "signature"
+    assert place.chain.web3.eth.get_transaction_count(key_of("relay").address) == before
+    dear = place.network(node=place.node(spending=Spending(gas=30_000)))
+    with pytest.raises(ConfigError, match="raise the limit"):
+        dear.ledger.append(event)
+    poor = place.network(node=place.node(spending=Spending(fee_gwei=0)))
+    with pytest.raises(ConfigError, match="wait or raise"):
+        poor.ledger.append(event)
+
+
+def test_a_race_that_the_chain_decides_ends_in_the_ledgers_own_refusal(place: Place) -> None:
+    network, other = place.network(), place.network("bob")
+    mine = network.event("alice", "transfer", to=ADDRESS["bob"], amount=50 * LTFT)
+    theirs = network.event("alice", "stake", amount=1)
+    network.ledger.state()
+    sync = network.ledger._sync
+    network.ledger._sync = lambda: None  # has not seen yet what comes
+    other.ledger.append(theirs)
+    with pytest.raises(LedgerRefusal) as caught:
+        network.ledger.append(mine)
+    assert caught.value.code == "nonce"
+    network.ledger._sync = sync
+    assert network.state.accounts[ADDRESS["alice"]].stake == 1
+
+
+def test_what_a_chain_takes_back_is_forgotten_and_can_be_sent_again(place: Place) -> None:
+    network, provider = place.network(), place.chain.web3.provider
+    network.send("alice", "stake", amount=1)
+    tester = getattr(provider, "ethereum_tester", None)
+    mark = tester.take_snapshot() if tester else provider.make_request("evm_snapshot", [])["result"]
+    event = network.event("alice", "stake", amount=5)
+    network.ledger.append(event)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 6
+    if tester:
+        tester.revert_to_snapshot(mark)
+    else:
+        provider.make_request("evm_revert", [mark])
+    place.core.token.send(DEPLOYER, "approve", DEPLOYER, 1)  # the other branch grows
+    place.core.token.send(DEPLOYER, "approve", DEPLOYER, 2)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 1
+    assert network.ledger.append(event).new
+    assert network.state.accounts[ADDRESS["alice"]].stake == 6
+    assert state_digest(place.view().state()) == state_digest(network.state)
+
+
+def test_unconfirmed_blocks_do_not_count(place: Place) -> None:
+    network, careful = place.network(), place.view(confirmations=2)
+    network.send("alice", "stake", amount=1)
+    assert careful.tip().height == 0
+    for number in (1, 2):
+        place.core.token.send(DEPLOYER, "approve", DEPLOYER, number)
+    assert careful.tip().height == 1
+
+
+class Flaky:
+    """A connection that fails now and then: before it asks, after the node has done it, or by asking twice."""
+
+    def __init__(self, web3: Any) -> None:
+        self.inner, self.count = web3.eth, 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += 1
+        turn = self.count % 4
+        if name in {"chain_id"}:
+            return self.inner.chain_id
+        act = getattr(self.inner, name)
+
+        def asked(*arguments: Any) -> Any:
+            if turn == 1:
+                raise ConnectionError("cut")
+            if turn == 2 and name == "send_raw_transaction":
+                act(*arguments)
+                raise ConnectionError("the answer is lost")
+            if turn == 3 and name != "send_raw_transaction":
+                act(*arguments)
+            return act(*arguments)
+
+        return asked
+
+
+class Through:
+    def __init__(self, web3: Any) -> None:
+        self.eth, self.keccak, self.provider = Flaky(web3), web3.keccak, web3.provider
+
+
+def test_a_bad_line_loses_and_doubles_nothing(place: Place) -> None:
+    node = place.node()
+    node.web3 = Through(place.chain.web3)
+    network = place.network(node=node)
+    for amount in range(1, 8):
+        network.send("alice", "stake", amount=amount)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 28
+    assert network.ledger.tip().height == 7
+    dead = place.node()
+
+    class Dead:
+        def __getattr__(self, name: str) -> Any:
+            raise ConnectionError("nobody there")
+
+    dead.web3 = Dead()
+    with pytest.raises(ClusterError, match="does not answer"):
+        dead.block()
+
+
+def test_heads_with_values_are_read_as_well(place: Place) -> None:
+    network = place.network("carol")
+    place.later(700)
+    head = replace(made_head(network, {}), prediction_count=1, predictions_root="12" * 32)
+    fields, topics = head_fields(head)
+    values, series = (5).to_bytes(8), b"\x11" * 32
+    digest = values_digest(network.ledger.domain, head.period, head.hash, series.hex(), values)
+    marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
+    place.core.heads.send(ADDRESS["carol"], "stampValues", 0, fields, topics, series, values, False, marks)
+    stamped = network.state.stamp
+    assert stamped is not None
+    assert stamped.hash == head.hash
+    assert {one["validator"] for one in network.ledger.tip().event.body["signatures"]} == {
+        ADDRESS[name] for name in VALIDATORS
+    }
+    assert Refusing
