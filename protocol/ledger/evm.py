@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -67,7 +67,8 @@ class EvmLedger:
     ) -> None:
         self._node, self.address, self._key = node, address, key
         self._confirmations, self._clock, self._lock = confirmations, clock, RLock()
-        self.genesis, self._first_block = self._read_genesis()
+        self.genesis, self.genesis_line = self._read_genesis()
+        self._first_block = self.genesis_line.block
         self.domain: Domain = domain_of(self.genesis, address)
         self._places = {name: self._address(name) for name in ("token", "registry", "heads")}
         self._cache = Cache(cache, self.domain.salt)
@@ -319,7 +320,7 @@ class EvmLedger:
         self._records.append(record)
         self._by_nonce[record.event.author, record.event.nonce] = record
 
-    def _read_genesis(self) -> tuple[Genesis, int]:
+    def _read_genesis(self) -> tuple[Genesis, LogLine]:
         if not self._node.code(self.address):
             raise ConfigError(f"there is no contract at {self.address}; check the address and the chain")
         lines = self._node.logs(self.address, 0, self._node.block().number, _GENESIS)
@@ -331,11 +332,11 @@ class EvmLedger:
         genesis = Genesis.from_dict(raw["event"]["body"], f"ledger {self.address}")
         if genesis_record(genesis, self.address).hash != salt or hashlib.sha256(text.encode()).hexdigest() != salt:
             raise DataError(
-                f"ledger {self.address} is not the one of its genesis; it was not deployed by `ltfund chain`"
+                f"ledger {self.address} is not the one of its genesis; deploy one with `ltfund chain deploy`"
             )
         if genesis.chain_id != (found := self._node.chain_id()):
             raise ConfigError(f"ledger {self.address} is of chain {genesis.chain_id}, the node is of chain {found}")
-        return genesis, lines[0].block
+        return genesis, lines[0]
 
     def _address(self, name: str) -> str:
         return checksum_address("0x" + self._node.call(self.address, _selector("Ledger", name))[-20:].hex())
@@ -375,13 +376,14 @@ def _entry(contract: str, function: str) -> dict[str, Any]:
 
 
 def _types(contract: str, function: str) -> list[str]:
-    return [_type(one) for one in _entry(contract, function)["inputs"]]
+    return [argument_type(one) for one in _entry(contract, function)["inputs"]]
 
 
-def _type(parameter: dict[str, Any]) -> str:
+def argument_type(parameter: Mapping[str, Any]) -> str:
+    """Return the type of a parameter of an ABI as it is encoded; tuples by their parts."""
     if not parameter["type"].startswith("tuple"):
         return str(parameter["type"])
-    return f"({','.join(_type(one) for one in parameter['components'])}){parameter['type'][5:]}"
+    return f"({','.join(argument_type(one) for one in parameter['components'])}){parameter['type'][5:]}"
 
 
 def _selector(contract: str, function: str) -> bytes:

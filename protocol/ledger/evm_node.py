@@ -127,6 +127,24 @@ class Node:
         """Return the data of a transaction (hash in hex)."""
         return bytes(self._ask(lambda: self.web3.eth.get_transaction("0x" + transaction))["input"])
 
+    def creation_of(self, sender: str, nonce: int, near: int, reach: int = 300) -> bytes | None:
+        """Return the data of the transaction that `sender` sent with `nonce` in a block near another, None if there is none."""
+        last = min(self.block().number, near + reach)
+        for number in sorted(range(max(0, near - reach), last + 1), key=lambda one: abs(one - near)):
+            for one in self._transactions(number):
+                if str(one["from"]).lower() == sender.lower() and int(one["nonce"]) == nonce:
+                    return self.input_of(bytes(one["hash"]).hex())
+        return None
+
+    def sender_of(self, transaction: str) -> tuple[str, int]:
+        """Return who sent a transaction (hash in hex), EIP-55, and with which nonce."""
+        found = self._ask(lambda: self.web3.eth.get_transaction("0x" + transaction))
+        return checksum_address(str(found["from"])), int(found["nonce"])
+
+    def next_nonce(self, sender: str) -> int:
+        """Return the nonce of the next transaction of an account."""
+        return int(self._ask(lambda: self.web3.eth.get_transaction_count(sender, self.ahead)))
+
     def call(self, to: str, data: bytes, sender: str = "", block: int | str = "latest") -> bytes:
         """Return what a contract answers.
 
@@ -135,7 +153,7 @@ class Node:
         Reverted
             It refuses.
         """
-        asked = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
+        asked = {"data": "0x" + data.hex()} | ({"to": to} if to else {}) | ({"from": sender} if sender else {})
         return bytes(self._ask(lambda: self.web3.eth.call(asked, block)))
 
     def pause(self) -> None:
@@ -143,7 +161,7 @@ class Node:
         self._wait(0.2)
 
     def send(self, key: Key, to: str, data: bytes) -> int:
-        """Send a transaction, wait until it is in a block, and return the block's number.
+        """Send a transaction, wait until it is in a block, and return the block's number. Without `to` it makes a contract.
 
         Raises
         ------
@@ -166,9 +184,12 @@ class Node:
             raise Reverted("")
         return int(receipt["blockNumber"])
 
+    def _transactions(self, number: int) -> list[Any]:
+        return list(self._ask(lambda: self.web3.eth.get_block(number, True))["transactions"])
+
     def _signed(self, key: Key, to: str, data: bytes) -> tuple[bytes, bytes]:
         eth, most = self.web3.eth, self.spending
-        asked = {"from": key.address, "to": to, "data": "0x" + data.hex()}
+        asked = {"from": key.address, "data": "0x" + data.hex()} | ({"to": to} if to else {})
         gas = int(self._ask(lambda: eth.estimate_gas(asked, self.ahead))) * 6 // 5
         if gas > most.gas:
             raise ConfigError(f"the transaction needs {gas} gas, more than the {most.gas} allowed; raise the limit")
@@ -181,7 +202,7 @@ class Node:
         raw = key.sign_transaction(
             {
                 "chainId": self.chain_id(),
-                "nonce": int(self._ask(lambda: eth.get_transaction_count(key.address, self.ahead))),
+                "nonce": self.next_nonce(key.address),
                 "gas": gas,
                 "maxFeePerGas": min(2 * base + tip, most.fee_gwei * GWEI),
                 "maxPriorityFeePerGas": tip,

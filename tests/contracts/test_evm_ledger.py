@@ -17,6 +17,7 @@ from protocol.errors import ClusterError, ConfigError, DataError
 from protocol.ledger.calls import UNSIGNED, head_fields, stacked, values_digest
 from protocol.ledger.digest import state_digest
 from protocol.ledger.evm import EvmLedger
+from protocol.ledger.evm_deploy import check_deployment, created, deploy
 from protocol.ledger.evm_node import Node, Refused, Reverted, Spending
 from protocol.ledger.kinds import source_hash
 from protocol.ledger.params import DAY_S, LTFT
@@ -25,7 +26,6 @@ from protocol.ledger.refusal import LedgerRefusal, NonceError
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
-    from web3_chain import Reverted as Refusing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -57,8 +57,8 @@ class Place:
         start = (chain.time // DAY_S + 1) * DAY_S
         chain.at(start)
         self.clock = Clock(start)
-        genesis = made_genesis().model_copy(update={"chain_id": chain.chain_id, "time": start})
-        self.core = Core(chain, genesis)
+        self.genesis = made_genesis().model_copy(update={"chain_id": chain.chain_id, "time": start})
+        self.core = Core(chain, self.genesis)
         self.opened: list[EvmLedger] = []
 
     def node(self, **options: Any) -> Node:
@@ -76,6 +76,8 @@ class Place:
 
     def later(self, seconds: int) -> None:
         self.clock.now = self.chain.at(self.chain.web3.eth.get_block("latest")["timestamp"] + seconds)
+        if not hasattr(self.chain.web3.provider, "ethereum_tester"):
+            self.chain.web3.provider.make_request("evm_mine", [])
 
 
 @pytest.fixture(params=["eth-tester", "anvil"])
@@ -268,4 +270,28 @@ def test_heads_with_values_are_read_as_well(place: Place) -> None:
     assert {one["validator"] for one in network.ledger.tip().event.body["signatures"]} == {
         ADDRESS[name] for name in VALIDATORS
     }
-    assert Refusing
+
+
+def test_a_ledger_is_deployed_and_found_to_be_the_committed_one(place: Place) -> None:
+    node, key = place.node(spending=Spending(gas=12_000_000)), key_of("deployer")
+    holder = key_of("holder").address
+    found = deploy(node, key, place.genesis, {holder: 5 * LTFT})
+    network = Network(EvmLedger(node, found.ledger, key=key_of("relay"), clock=place.clock), place.clock)
+    network.send("alice", "stake", amount=1)
+    assert check_deployment(node, network.ledger) == []
+    assert network.state.accounts[found.token].balance == 5 * LTFT
+    network.ledger.genesis = network.ledger.genesis.model_copy(update={"pool": 7})
+    assert len(check_deployment(node, network.ledger)) == 2
+    with pytest.raises(ConfigError, match="for chain 5"):
+        deploy(node, key, place.genesis.model_copy(update={"chain_id": 5}), {})
+    with pytest.raises(ConfigError, match="no contract"):
+        EvmLedger(node, holder)
+    with pytest.raises(ConfigError, match="no ledger"):
+        EvmLedger(node, found.token)
+
+
+def test_addresses_of_contracts_are_known_before() -> None:
+    sender = "0x6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0"
+    assert created(sender, 0).lower() == "0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
+    assert created(sender, 1).lower() == "0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"
+    assert len({created(sender, nonce) for nonce in (127, 128, 255, 256, 65_536)}) == 5
