@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
+from made_heads import MODELS, prediction
 from made_ledgers import ADDRESS, KEYS, SALT, TOPIC, VALIDATORS, Clock, Network, key_of, made_genesis, module
 from test_ledger_heads import body, claim, made_head
 from twin import DEPLOYER, Core
 
 from protocol.errors import ClusterError, ConfigError, DataError
+from protocol.head import merkle
+from protocol.head.claims import Claims
+from protocol.head.head import Head, HeadModel, HeadTopic
+from protocol.head.quorum import sign_head
+from protocol.ledger.artifacts import artifact
 from protocol.ledger.calls import UNSIGNED, head_fields, stacked, values_digest
 from protocol.ledger.digest import state_digest
 from protocol.ledger.evm import EvmLedger
@@ -27,6 +36,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -295,3 +305,43 @@ def test_addresses_of_contracts_are_known_before() -> None:
     assert created(sender, 0).lower() == "0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
     assert created(sender, 1).lower() == "0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"
     assert len({created(sender, nonce) for nonce in (127, 128, 255, 256, 65_536)}) == 5
+
+
+def test_a_third_party_needs_web3_and_the_abi_only(place: Place) -> None:
+    """Run the script of docs/chain.md."""
+    carol = place.network("carol")
+    place.later(700)
+    told = [prediction(symbol=f"S{number}") for number in range(3)]
+    speaking = (HeadTopic("us-daily", tuple(HeadModel(one, "crowned", 5) for one in MODELS[:2])),)
+    claims = Claims({ADDRESS["alice"]: 7 * LTFT, ADDRESS["bob"]: LTFT})
+    state = carol.state
+    head = Head.of(
+        period=int(place.clock()) // 600,
+        parent=state.domain.salt,
+        height=state.height,
+        ledger=state.head,
+        data_root="ef" * 32,
+        topics=speaking,
+        predictions=told,
+        claims=claims,
+    )
+    signed = {ADDRESS[name]: sign_head(KEYS[name], place.core.domain, head).signature for name in VALIDATORS}
+    place.core.heads.send(ADDRESS["carol"], "stamp", 0, *head_fields(head), stacked(signed))
+    proof, mine = merkle.prove([one.leaf for one in told], 1), claims.claim(ADDRESS["alice"])
+    page = (ROOT / "docs" / "chain.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    names = {
+        "w3": place.chain.web3,
+        "abi": lambda name: artifact(name).abi,
+        "ledger_address": place.core.ledger.address,
+        "leaf": told[1].leaf,
+        "leaf_index": 1,
+        "leaf_path": [bytes.fromhex(one) for one in proof.path],
+        "total": mine.total,
+        "index": mine.proof.index,
+        "size": mine.proof.size,
+        "path": [bytes.fromhex(one) for one in mine.proof.path],
+        "account": Account.from_key(hashlib.sha256(b"alice").digest()),
+    }
+    exec(compile(script, "docs/chain.md", "exec"), names)  # noqa: S102 - our own documentation
+    assert place.core.ledger.accounts(ADDRESS["alice"])[0] == 57 * LTFT
