@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -13,9 +13,9 @@ from typing import Any
 
 from protocol.addresses import checksum_address, keccak256
 from protocol.errors import ConfigError, DataError, RefusedError
-from protocol.ethereum import eth_account
 from protocol.keys import Key
-from protocol.ledger.artifacts import artifact, refusals
+from protocol.ledger.abi import decoded, encoded, selector, types_of
+from protocol.ledger.artifacts import refusals
 from protocol.ledger.calls import body_of, call_of, event_of, stamp_body
 from protocol.ledger.digest import state_digest
 from protocol.ledger.event import Record, SignedEvent, domain_of, genesis_record, record_at
@@ -74,6 +74,15 @@ class EvmLedger:
         self._cache = Cache(cache, self.domain.salt)
         self._begin()
         self._sync()
+
+    @property
+    def path(self) -> str:
+        """Where it is, for people: the contract's address."""
+        return self.address
+
+    def pay_with(self, key: Key) -> None:
+        """Let a key pay for what is appended from now on."""
+        self._key = key
 
     # ------------------------------------------------------------------------------------------------------------- reading
 
@@ -194,7 +203,7 @@ class EvmLedger:
             direct = self._key.address == event.author
             call = call_of(event, self.domain, signature=not direct)
             try:
-                number = self._node.send(self._key, self._place(call.contract), _encoded(*call))
+                number = self._node.send(self._key, self._place(call.contract), encoded(*call))
             except Reverted as error:
                 self._sync()
                 if (known := self._known(event)) is not None:
@@ -290,7 +299,7 @@ class EvmLedger:
             yield Row(int.from_bytes(line.topics[1]), times[line.block], line.block, line.block_hash, event)
 
     def _event(self, line: LogLine) -> SignedEvent:
-        nonce, data, signature = eth_account("eth_abi").decode(["uint256", "bytes", "bytes"], line.data)
+        nonce, data, signature = decoded(("uint256", "bytes", "bytes"), line.data)
         kind = line.topics[2].rstrip(b"\0").decode()
         body = body_of(kind, data)
         if kind == "stamp":
@@ -300,10 +309,10 @@ class EvmLedger:
     def _stamped(self, line: LogLine, head: str) -> dict[str, Any]:
         """Return the body of a HEAD's event from the call that brought it."""
         data = self._node.input_of(line.transaction)
-        function = next((one for one in _STAMPS if data[:4] == _selector("Heads", one)), None)
+        function = next((one for one in _STAMPS if data[:4] == selector("Heads", one)), None)
         if function is None:
             raise DataError(f"HEAD {head} was brought by a call that is none of Heads; its text is not in the chain")
-        told = stamp_body(eth_account("eth_abi").decode(_types("Heads", function), data[4:]), self.domain)
+        told = stamp_body(decoded(types_of("Heads", function), data[4:]), self.domain)
         if hashlib.sha256(told["head"].encode()).hexdigest() != head:
             raise DataError(f"HEAD {head} is not the one of its call")
         return told
@@ -326,8 +335,8 @@ class EvmLedger:
         lines = self._node.logs(self.address, 0, self._node.block().number, _GENESIS)
         if len(lines) != 1:
             raise ConfigError(f"{self.address} is no ledger: it has {len(lines)} logs of a genesis")
-        (text,) = eth_account("eth_abi").decode(["string"], lines[0].data)
-        salt = self._node.call(self.address, _selector("Ledger", "salt")).hex()
+        (text,) = decoded(("string",), lines[0].data)
+        salt = self._node.call(self.address, selector("Ledger", "salt")).hex()
         raw = json.loads(text)
         genesis = Genesis.from_dict(raw["event"]["body"], f"ledger {self.address}")
         if genesis_record(genesis, self.address).hash != salt or hashlib.sha256(text.encode()).hexdigest() != salt:
@@ -339,7 +348,7 @@ class EvmLedger:
         return genesis, lines[0]
 
     def _address(self, name: str) -> str:
-        return checksum_address("0x" + self._node.call(self.address, _selector("Ledger", name))[-20:].hex())
+        return checksum_address("0x" + self._node.call(self.address, selector("Ledger", name))[-20:].hex())
 
     def _place(self, contract: str) -> str:
         return self.address if contract == "Ledger" else self._places[contract.lower()]
@@ -369,27 +378,3 @@ class _Rehearsal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         return kind is _Over
-
-
-def _entry(contract: str, function: str) -> dict[str, Any]:
-    return next(one for one in artifact(contract).abi if one["type"] == "function" and one["name"] == function)
-
-
-def _types(contract: str, function: str) -> list[str]:
-    return [argument_type(one) for one in _entry(contract, function)["inputs"]]
-
-
-def argument_type(parameter: Mapping[str, Any]) -> str:
-    """Return the type of a parameter of an ABI as it is encoded; tuples by their parts."""
-    if not parameter["type"].startswith("tuple"):
-        return str(parameter["type"])
-    return f"({','.join(argument_type(one) for one in parameter['components'])}){parameter['type'][5:]}"
-
-
-def _selector(contract: str, function: str) -> bytes:
-    return keccak256(f"{function}({','.join(_types(contract, function))})".encode())[:4]
-
-
-def _encoded(contract: str, function: str, arguments: tuple[Any, ...]) -> bytes:
-    types = _types(contract, function)
-    return _selector(contract, function) + bytes(eth_account("eth_abi").encode(types, arguments))

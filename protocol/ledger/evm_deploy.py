@@ -7,11 +7,11 @@ from typing import Any
 
 from protocol.addresses import checksum_address, keccak256
 from protocol.errors import ConfigError
-from protocol.ethereum import eth_account
 from protocol.keys import Key
+from protocol.ledger.abi import decoded, encoded, types_of
 from protocol.ledger.artifacts import CORE, artifact
 from protocol.ledger.deployment import Addresses, constructor_arguments, with_outside
-from protocol.ledger.evm import EvmLedger, argument_type
+from protocol.ledger.evm import EvmLedger
 from protocol.ledger.evm_node import Node
 from protocol.ledger.genesis import Genesis
 
@@ -78,9 +78,7 @@ def check_deployment(node: Node, ledger: EvmLedger) -> list[str]:
 
 def creation(name: str, arguments: tuple[Any, ...]) -> bytes:
     """Return the data of the transaction that makes a contract."""
-    made = artifact(name)
-    types = [argument_type(one) for entry in made.abi if entry["type"] == "constructor" for one in entry["inputs"]]
-    return bytes.fromhex(made.bytecode[2:]) + bytes(eth_account("eth_abi").encode(types, arguments))
+    return bytes.fromhex(artifact(name).bytecode[2:]) + encoded(name, "", arguments)
 
 
 def created(sender: str, nonce: int) -> str:
@@ -96,12 +94,6 @@ def _holders(made: bytes | None, ledger: EvmLedger) -> dict[str, int]:
     code = bytes.fromhex(artifact("LTFT").bytecode[2:])
     if made is None or not made.startswith(code):
         return {}
-    types = [
-        argument_type(one)
-        for entry in artifact("LTFT").abi
-        if entry["type"] == "constructor"
-        for one in entry["inputs"]
-    ]
-    *_, holders, amounts = eth_account("eth_abi").decode(types, made[len(code) :])
+    *_, holders, amounts = decoded(types_of("LTFT", ""), made[len(code) :])
     pairs = zip(map(checksum_address, holders), amounts, strict=True)
     return {holder: amount for holder, amount in pairs if holder != ledger.address}

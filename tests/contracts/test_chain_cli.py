@@ -11,6 +11,9 @@ from made_ledgers import START, made_genesis
 
 from fund.cli import main
 from infra.keystore import keystore_path, save_key
+from infra.network import open_network, register, send
+from infra.settings import load_settings
+from protocol.errors import ConfigError
 from protocol.keys import Key
 
 web3_chain = pytest.importorskip("web3_chain")
@@ -39,6 +42,16 @@ def test_a_ledger_is_deployed_shown_and_checked(tmp_path: Path, monkeypatch: pyt
         checked = run(main, ["chain", "verify", anvil.url, made["ledger"], "--json"])
         assert checked.exit_code == 0
         assert json.loads(checked.stdout)["problems"] == []
+        settings = load_settings(ledger=f"{anvil.url}#{made['ledger']}")
+        with open_network(settings) as ledger:
+            register(ledger, key, "rich")
+            send(ledger, key, "tick", {})
+        with open_network(settings) as again:
+            assert again.tip().height == 2
+            assert again.state().accounts[key.address].name == "rich"
+        for place in ("", "#0x12", f"#{made['token']}"):
+            with pytest.raises(ConfigError):
+                open_network(load_settings(ledger=anvil.url + place))
         wrong = run(main, ["chain", "status", anvil.url, made["token"]])
         assert wrong.exit_code == 3
         bad = run(main, [*asked, "--outside", "nobody"])
