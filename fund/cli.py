@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": ("fund.verify_cli:verify", "Check a fund whole and against its ledger, or a proof of a prediction."),
     "claim": ("infra.rewards_cli:fund_claim", "Claim what the fund's account has earned."),
     "redeem": ("infra.rewards_cli:fund_redeem", "Give up LTFT for a share of the fund's treasury."),
+    "chain": ("fund.chain_cli:chain", "Put a ledger on an EVM chain, look at it, check its contracts."),
     "replay": ("fund.replay_cli:replay", "Let models infer and the fund trade over the past."),
 }
 

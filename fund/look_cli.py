@@ -15,7 +15,7 @@ from protocol.head.schedule import MAX_PERIOD
 
 if TYPE_CHECKING:
     from fund.store_reader import Reader
-    from protocol.ledger.sqlite import SqliteLedger
+    from infra.network import OpenLedger
 
 STORE = click.option(
     "--store", type=click.Path(path_type=Path), metavar="FILE", help="The fund; default: that of the home. Only read."
@@ -157,7 +157,7 @@ def reading(store: Path | None) -> Iterator[Reader]:
 
 
 @contextmanager
-def ledger_of(reader: Reader, place: str | None) -> Iterator[SqliteLedger | None]:
+def ledger_of(reader: Reader, place: str | None) -> Iterator[OpenLedger | None]:
     """Open the ledger of a fund; None where none was named and the local one is not it.
 
     Raises
@@ -178,7 +178,7 @@ def ledger_of(reader: Reader, place: str | None) -> Iterator[SqliteLedger | None
 
 
 @contextmanager
-def opened(place: str | None) -> Iterator[tuple[SqliteLedger | None, bool]]:
+def opened(place: str | None) -> Iterator[tuple[OpenLedger | None, bool]]:
     """Open a ledger, and say whether somebody named it; one that nobody named need not be there.
 
     Raises

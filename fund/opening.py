@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,14 +27,13 @@ from infra.clock import Time, clock_file, network_time, write_time
 from infra.fetching import get_json
 from infra.home import find_home, make_folder
 from infra.keystore import keystore_path, load_key, password_for, stored_key
-from infra.network import FUND, VALIDATOR, find_key, open_network
+from infra.network import FUND, VALIDATOR, OpenLedger, find_key, open_network
 from infra.settings import Settings
 from infra.topics import find_topic
 from protocol.errors import ClusterError, ConfigError
 from protocol.head.schedule import PERIOD_S, Period
 from protocol.keys import Key
 from protocol.ledger.params import LTFT
-from protocol.ledger.sqlite import SqliteLedger
 from protocol.ledger.state import State
 from validator.evaluation import Replays, limits_of, replays_folder
 from validator.guard import Guard
@@ -97,7 +96,7 @@ def open_maker(
     with ExitStack() as opened:
         clocks: list[Clock] = [LiveClock(wall=_beginning(settings, store, replaying))]
         # The replay's clock needs the data, so the ledger is opened on another one first.
-        ledger = opened.enter_context(open_network(settings, lambda: clocks[-1].time()))  # noqa: PLW0108 - the last one then
+        ledger = opened.enter_context(closing(open_network(settings, lambda: clocks[-1].time())))  # noqa: PLW0108 - the last one then
         key = find_key(settings, FUND, ask=ask)
         own = Charter.load(charter, find_topic) if charter else None
         if not store.exists():
@@ -137,7 +136,7 @@ def open_replica(settings: Settings, log: logging.Logger, *, store: Path, ask: b
         raise ConfigError("no fund to follow; name where it answers: --fund http://HOST:PORT")
     peer = asking(settings.fund)
     with ExitStack() as opened:
-        ledger = opened.enter_context(open_network(settings))
+        ledger = opened.enter_context(closing(open_network(settings)))
         key = find_key(settings, VALIDATOR, ask=ask)
         about = _about(peer, log)
         if about.get("ledger") != ledger.domain.salt:
@@ -225,7 +224,7 @@ def _replay_clock(settings: Settings, feeds: Feeds, fund: Store, replaying: Repl
     return clock
 
 
-def _own_signing(opened: ExitStack, ledger: SqliteLedger, settings: Settings, *, ask: bool) -> Signing | None:
+def _own_signing(opened: ExitStack, ledger: OpenLedger, settings: Settings, *, ask: bool) -> Signing | None:
     """Return the signing of this home's own validator, if it has one."""
     path = keystore_path(VALIDATOR)
     if stored_key(path).address not in ledger.state().validators:
@@ -233,6 +232,6 @@ def _own_signing(opened: ExitStack, ledger: SqliteLedger, settings: Settings, *,
     return _signing(opened, load_key(path, password_for(path, settings.password_file, ask=ask)), ledger)
 
 
-def _signing(opened: ExitStack, key: Key, ledger: SqliteLedger) -> Signing:
+def _signing(opened: ExitStack, key: Key, ledger: OpenLedger) -> Signing:
     guard = opened.enter_context(Guard(make_folder(find_home().guards / FOLDER), key.address, ledger.domain.salt))
     return Signing(key, ledger.domain, guard)

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from infra.clock import Time, network_time
 from infra.files import atomic_write
@@ -21,9 +21,13 @@ from infra.home import Home, find_home
 from infra.keystore import PASSWORD_SUFFIX, SUFFIX, keystore_path, load_key, password_for, save_key, stored_key
 from infra.lock import exclusive
 from infra.settings import Settings
-from protocol.errors import ConfigError
+from protocol.addresses import checksum_address
+from protocol.errors import ConfigError, RefusedError
+from protocol.ethereum import web3_of
 from protocol.keys import Key
 from protocol.ledger.event import registration_message, sign
+from protocol.ledger.evm import EvmLedger
+from protocol.ledger.evm_node import Node, Spending
 from protocol.ledger.genesis import Genesis, GenesisAccount
 from protocol.ledger.ledger import Ledger, Receipt
 from protocol.ledger.params import LTFT
@@ -31,6 +35,10 @@ from protocol.ledger.refusal import LedgerRefusal, NonceError
 from protocol.ledger.sqlite import SqliteLedger
 
 LOCAL = "local"
+#: What the ledger of the settings may be.
+OpenLedger: TypeAlias = SqliteLedger | EvmLedger
+#: Of one question to a node of a chain.
+NODE_TIMEOUT_S = 30.0
 MINER, VALIDATOR, FUND = "miner", "validator", "fund"
 #: What development chains use by convention.
 LOCAL_CHAIN_ID = 31_337
@@ -42,8 +50,10 @@ LOCAL_WORK_FACTOR = 1_024
 NONCE_TRIES = 100
 
 
-def open_network(settings: Settings, clock: Time | None = None) -> SqliteLedger:
+def open_network(settings: Settings, clock: Time | None = None) -> OpenLedger:
     """Open the ledger of the settings, making the local network if it is that and not there yet.
+
+    A ledger on a chain is the address of a node and, behind ``#``, of the contract; what was read of it is kept in the home.
 
     Parameters
     ----------
@@ -61,10 +71,12 @@ def open_network(settings: Settings, clock: Time | None = None) -> SqliteLedger:
     now = clock or network_time(settings)
     if settings.ledger == LOCAL:
         return ensure_local_network(find_home(), now)
+    if settings.ledger.startswith(("http://", "https://")):
+        return _on_chain(settings, now)
     return SqliteLedger.open(Path(settings.ledger).expanduser().absolute(), now)
 
 
-def find_network(settings: Settings) -> SqliteLedger | None:
+def find_network(settings: Settings) -> OpenLedger | None:
     """Open the ledger of the settings; None if it is the local one and nobody has used it yet.
 
     Raises
@@ -94,6 +106,20 @@ def ensure_local_network(home: Home, clock: Time = time.time) -> SqliteLedger:
     return SqliteLedger.open(home.ledger, clock)
 
 
+def _on_chain(settings: Settings, clock: Time) -> EvmLedger:
+    url, _, address = settings.ledger.partition("#")
+    try:
+        place = checksum_address(address)
+    except RefusedError as error:
+        raise ConfigError(
+            f"ledger {settings.ledger}: {error}; write URL#ADDRESS, the address of the contract"
+        ) from error
+    spending = Spending(settings.chain_gas, settings.chain_fee_gwei)
+    cache = find_home().state / f"chain-{place.lower()}.sqlite"
+    node = Node(web3_of(url, NODE_TIMEOUT_S), spending=spending)
+    return EvmLedger(node, place, cache=cache, confirmations=settings.chain_confirmations, clock=clock)
+
+
 def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receipt:
     """Sign an event with the key's next nonce and append it, whoever else signs with the key meanwhile.
 
@@ -107,6 +133,8 @@ def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receip
     ConfigError, DataError
         The ledger cannot be written or is damaged, or the key signs elsewhere without pause.
     """
+    if isinstance(ledger, EvmLedger):
+        ledger.pay_with(key)
     account = ledger.state().accounts.get(key.address)
     nonce = account.nonce if account else 0
     for _ in range(NONCE_TRIES):

@@ -84,7 +84,12 @@ class Settings(BaseSettings):
     ec2_lifetime: str = Field("12h", description="an instance ends itself after this: 90m, 12h, 2d")
     ec2_idle: str = Field("20m", description="an instance ends itself after this long without work")
     ec2_lost: str = Field("5m", description="an instance ends itself after this long without its scheduler")
-    ledger: str = Field("local", description="ledger: `local` (in the home) or a file")
+    ledger: str = Field(
+        "local", description="ledger: `local` (in the home), a file, or `URL#ADDRESS` of one on a chain"
+    )
+    chain_fee_gwei: int = Field(200, ge=1, description="most that is paid per gas on a chain, 10⁻⁹ of its coin")
+    chain_gas: int = Field(3_000_000, ge=100_000, description="most gas of one transaction")
+    chain_confirmations: int = Field(0, ge=0, le=1000, description="blocks on top of one before it counts")
     fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")
     password_file: str = Field("", description="file with the password of the keystore")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from infra.amounts import ltft
 from infra.home import find_home
-from infra.network import LOCAL, MINER, account_name, find_key, key_path, open_network
+from infra.network import LOCAL, MINER, OpenLedger, account_name, find_key, key_path, open_network
 from infra.settings import Settings
 from infra.topics import find_topic
 from miner.judging import can_judge, full_lines, gates_of, judge
@@ -19,7 +19,6 @@ from miner.standing import Lines, standing
 from miner.submission import cost_of, open_submission, submit
 from protocol.errors import ConfigError, DataError
 from protocol.keys import Key
-from protocol.ledger.sqlite import SqliteLedger
 from protocol.ledger.state import State
 from protocol.topics import Topic
 
@@ -45,7 +44,7 @@ class Sender:
     settings: Settings
     key: Key
     name: str
-    ledger: SqliteLedger
+    ledger: OpenLedger
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,8 @@ import importlib
 import sys
 from typing import Any
 
+from protocol.errors import ConfigError
+
 
 def eth_account(module: str = "eth_account") -> Any:
     """Return eth-account or one of its modules."""
@@ -19,3 +21,21 @@ def eth_account(module: str = "eth_account") -> Any:
         return importlib.import_module(module)
     finally:
         sys.setrecursionlimit(limit)
+
+
+def web3_of(url: str, timeout_s: float) -> Any:
+    """Return a connection to a node by HTTP; nothing is asked yet.
+
+    Raises
+    ------
+    ConfigError
+        web3 is not installed.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        web3 = importlib.import_module("web3")
+    except ImportError as error:
+        raise ConfigError(f"a ledger on a chain needs web3 ({error}); install longtail[evm]") from error
+    finally:
+        sys.setrecursionlimit(limit)
+    return web3.Web3(web3.HTTPProvider(url, request_kwargs={"timeout": timeout_s}))

@@ -120,6 +120,11 @@ class Key:
         signature = self._key.sign_recoverable(digest, hasher=None)
         return f"0x{signature[:64].hex()}{signature[64] + 27:02x}"
 
+    def sign_transaction(self, fields: Mapping[str, Any]) -> bytes:
+        """Return a signed transaction of an EVM chain, as its nodes take it."""
+        signed = eth_account().Account.sign_transaction(dict(fields), self._key.secret)
+        return bytes(signed.raw_transaction)
+
     def sign_cosmos(self, message: bytes) -> str:
         """Sign the SHA-256 of a message as Cosmos does: 128 hex digits, r ‖ s with low s."""
         return str(self._key.sign_recoverable(message)[:64].hex())

@@ -46,6 +46,7 @@ HEAVY = (
     "prometheus_client",
     "starlette",
     "uvicorn",
+    "web3",
 )
 #: Folders that are not part of the project.
 OUTSIDE = {".git", ".venv", "__pycache__", "dist", "runs", "node_modules"}

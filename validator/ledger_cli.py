@@ -12,7 +12,7 @@ import click
 from infra.command import LongtailGroup
 
 if TYPE_CHECKING:
-    from protocol.ledger.sqlite import SqliteLedger
+    from infra.network import OpenLedger
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 LEDGER = click.option("--ledger", "place", metavar="FILE|local", help="Ledger; default: the setting.")
@@ -123,7 +123,7 @@ def _pairs(words: tuple[str, ...]) -> list[tuple[str, int]]:
     return pairs
 
 
-def _open(place: str | None) -> SqliteLedger:
+def _open(place: str | None) -> OpenLedger:
     from infra.network import open_network
     from infra.settings import load_settings
 

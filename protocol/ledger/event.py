@@ -188,15 +188,15 @@ def record_at(height: int, previous: str, time: int, event: SignedEvent) -> Reco
     return Record(height, previous, time, event, record_hash(height, previous, time, event))
 
 
-def genesis_record(genesis: Genesis) -> Record:
-    """Return record 0: unsigned, by nobody."""
-    event = SignedEvent("genesis", NOBODY, 0, genesis.to_dict(), "")
+def genesis_record(genesis: Genesis, author: str = NOBODY) -> Record:
+    """Return record 0: unsigned, by nobody; or by the contract that keeps the ledger, which it thereby names."""
+    event = SignedEvent("genesis", author, 0, genesis.to_dict(), "")
     return record_at(0, NO_HASH, genesis.time, event)
 
 
-def domain_of(genesis: Genesis) -> Domain:
-    """Return where signatures for this ledger are valid."""
-    return Domain(chain_id=genesis.chain_id, salt=genesis_record(genesis).hash)
+def domain_of(genesis: Genesis, author: str = NOBODY) -> Domain:
+    """Return where signatures for this ledger are valid; `author` as for :func:`genesis_record`."""
+    return Domain(chain_id=genesis.chain_id, salt=genesis_record(genesis, author).hash)
 
 
 def record_hash(height: int, previous: str, time: int, event: SignedEvent) -> str:

@@ -39,7 +39,7 @@ def redeem(state: State, event: SignedEvent) -> None:
     state.redeemed[author] = state.redeemed.get(author, 0) + amount
 
 
-def stamp(state: State, event: SignedEvent) -> None:
+def stamp(state: State, event: SignedEvent, *, signatures: bool = True) -> None:
     """Put a HEAD on the newest one: signed by a quorum, about known blocks, its rewards within deposits and emission.
 
     What it pays beyond the HEAD before comes out of deposits first and is minted second, so a buyback spares emission.
@@ -53,15 +53,8 @@ def stamp(state: State, event: SignedEvent) -> None:
                 raise LedgerRefusal(
                     "no-block", f"HEAD {head.period} names {model.hash}, no model block of {topic.topic}"
                 )
-    signatures = [
-        HeadSignature(head.period, head.hash, one["validator"], one["signature"]) for one in event.body["signatures"]
-    ]
-    quorum = count(state.domain, head, signatures, state.validators)
-    if not quorum.reached:
-        raise LedgerRefusal(
-            "no-quorum",
-            f"HEAD {head.period} is signed by {quorum.stake} of {quorum.total} wei of stake; more than two thirds must sign",
-        )
+    if signatures:
+        _check_quorum(state, head, event)
     _fund(state, head)
     state.stamp = Stamp(
         period=head.period,
@@ -129,6 +122,18 @@ def _check_place(state: State, head: Head) -> None:
         )
     if before and (head.reward_total < before.reward_total or head.reward_accounts < before.reward_accounts):
         raise LedgerRefusal("wrong-rewards", f"HEAD {head.period} takes back what was earned before it")
+
+
+def _check_quorum(state: State, head: Head, event: SignedEvent) -> None:
+    signed = [
+        HeadSignature(head.period, head.hash, one["validator"], one["signature"]) for one in event.body["signatures"]
+    ]
+    quorum = count(state.domain, head, signed, state.validators)
+    if not quorum.reached:
+        raise LedgerRefusal(
+            "no-quorum",
+            f"HEAD {head.period} is signed by {quorum.stake} of {quorum.total} wei of stake; more than two thirds must sign",
+        )
 
 
 def _fund(state: State, head: Head) -> None:

@@ -8,15 +8,15 @@ from types import MappingProxyType
 
 from protocol.errors import DataError
 from protocol.ledger import ballots, blocks, heads, money, submissions
-from protocol.ledger.event import Record, SignedEvent, domain_of, record_hash
+from protocol.ledger.event import NOBODY, Record, SignedEvent, domain_of, record_hash
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.refusal import LedgerRefusal, NonceError
 from protocol.ledger.state import Account, Deadline, State
 
 
-def initial_state(genesis: Genesis) -> State:
-    """Return the state at record 0."""
-    state = State(genesis, domain_of(genesis))
+def initial_state(genesis: Genesis, author: str = NOBODY) -> State:
+    """Return the state at record 0; `author` as for :func:`protocol.ledger.event.genesis_record`."""
+    state = State(genesis, domain_of(genesis, author))
     with state.transaction():
         for account in genesis.accounts:
             state.accounts[account.address] = Account(account.address, account.name, account.balance)
@@ -33,7 +33,8 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
         The state after the record below.
     record : Record
     signatures : bool
-        False when the caller has checked the signature of this very record before.
+        False when the caller has checked the signatures of this very record before, or a contract has; those under a HEAD
+        are not counted again then.
 
     Raises
     ------
@@ -57,7 +58,10 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
             raise LedgerRefusal("no-account", f"{event.author} has no account; register it first")
         if event.nonce != (expected := account.nonce if account else 0):
             raise NonceError(event.author, event.nonce, expected)
-        _EVENTS[event.kind](state, event)
+        if event.kind == "stamp":
+            heads.stamp(state, event, signatures=signatures)
+        else:
+            _EVENTS[event.kind](state, event)
         account = state.accounts[event.author]
         state.accounts[event.author] = replace(account, nonce=account.nonce + 1)
     return state
@@ -106,7 +110,6 @@ _EVENTS: Mapping[str, Callable[[State, SignedEvent], None]] = MappingProxyType(
         "deposit": heads.deposit,
         "burn": heads.burn,
         "redeem": heads.redeem,
-        "stamp": heads.stamp,
         "claim": heads.claim,
         "tick": _tick,
     }

@@ -1,0 +1,347 @@
+"""The ledger's interface over a chain: nothing lost, nothing doubled, whatever the node or the chain does."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from made_heads import MODELS, prediction
+from made_ledgers import ADDRESS, KEYS, SALT, TOPIC, VALIDATORS, Clock, Network, key_of, made_genesis, module
+from test_ledger_heads import body, claim, made_head
+from twin import DEPLOYER, Core
+
+from protocol.errors import ClusterError, ConfigError, DataError
+from protocol.head import merkle
+from protocol.head.claims import Claims
+from protocol.head.head import Head, HeadModel, HeadTopic
+from protocol.head.quorum import sign_head
+from protocol.ledger.artifacts import artifact
+from protocol.ledger.calls import UNSIGNED, head_fields, stacked, values_digest
+from protocol.ledger.digest import state_digest
+from protocol.ledger.evm import EvmLedger
+from protocol.ledger.evm_deploy import check_deployment, created, deploy
+from protocol.ledger.evm_node import Node, Refused, Reverted, Spending
+from protocol.ledger.kinds import source_hash
+from protocol.ledger.params import DAY_S, LTFT
+from protocol.ledger.refusal import LedgerRefusal, NonceError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class InProcessNode(Node):
+    """A node that translates what the in-process chain raises; it has no block ahead."""
+
+    ahead = "latest"
+
+    def _ask(self, question: Callable[[], Any], through: type[Exception] | None = None) -> Any:
+        def translated() -> Any:
+            try:
+                return question()
+            except Exception as error:
+                if type(error).__name__ == "ValidationError":
+                    raise Refused(str(error)) from error
+                if type(error).__name__ != "TransactionFailed":
+                    raise
+                raise Reverted("0x" + Web3Chain.reason(error).hex()) from error
+
+        return super()._ask(translated, through)
+
+
+class Place:
+    """A chain with a ledger on it, and views of it."""
+
+    def __init__(self, chain: Web3Chain, folder: Path) -> None:
+        self.chain, self.folder = chain, folder
+        start = (chain.time // DAY_S + 1) * DAY_S
+        chain.at(start)
+        self.clock = Clock(start)
+        self.genesis = made_genesis().model_copy(update={"chain_id": chain.chain_id, "time": start})
+        self.core = Core(chain, self.genesis)
+        self.opened: list[EvmLedger] = []
+
+    def node(self, **options: Any) -> Node:
+        kind = Node if "anvil" in type(self.chain.web3.provider).__name__.lower() else InProcessNode
+        return kind(self.chain.web3, wait=lambda seconds: None, **options)
+
+    def view(self, payer: str = "relay", **options: Any) -> EvmLedger:
+        given: dict[str, Any] = {"node": self.node(), "key": key_of(payer), "clock": self.clock} | options
+        ledger = EvmLedger(given.pop("node"), self.core.ledger.address, **given)
+        self.opened.append(ledger)
+        return ledger
+
+    def network(self, payer: str = "relay", **options: Any) -> Network:
+        return Network(self.view(payer, **options), self.clock)
+
+    def later(self, seconds: int) -> None:
+        self.clock.now = self.chain.at(self.chain.web3.eth.get_block("latest")["timestamp"] + seconds)
+        if not hasattr(self.chain.web3.provider, "ethereum_tester"):
+            self.chain.web3.provider.make_request("evm_mine", [])
+
+
+@pytest.fixture(params=["eth-tester", "anvil"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    anvil = None
+    if request.param == "anvil":
+        if reason := anvil_missing():
+            pytest.skip(reason)
+        anvil = Anvil(tmp_path)
+    made = Place(Web3Chain(anvil.web3) if anvil else in_process(), tmp_path)
+    yield made
+    for ledger in made.opened:
+        ledger.close()
+    if anvil:
+        anvil.close()
+
+
+def test_what_one_writes_another_reads_and_both_say_what_the_contracts_hold(place: Place) -> None:
+    network, other = place.network(), place.view(cache=place.folder / "cache.sqlite")
+    (first,) = network.ledger.records()
+    assert first.event.author == place.core.ledger.address
+    assert network.ledger.domain == place.core.domain
+    network.send("dora", "register", **network.registration("dora"))
+    commitment = network.commit("dora", module(1), by="bob")
+    network.send("dora", "reveal", commitment=commitment, salt=SALT, topic=TOPIC, source=module(1))
+    block_hash = source_hash(module(1))
+    assert network.judge(block_hash) == "accepted"
+    assert other.source(block_hash) == module(1)
+    assert state_digest(other.state()) == state_digest(network.state)
+    carol = place.network("carol")
+    place.later(700)
+    head = made_head(carol, {"dora": 7 * LTFT})
+    carol.send("carol", "stamp", **body(carol, head))
+    network.send("dora", "claim", **claim(network, {"dora": 7 * LTFT}, "dora"))
+    with pytest.raises(LedgerRefusal, match="all of it"):
+        network.send("dora", "claim", **claim(network, {"dora": 7 * LTFT}, "dora"))
+    again = place.view(cache=place.folder / "cache.sqlite", key=None)
+    assert [record.hash for record in again.records()] == [record.hash for record in network.ledger.records()]
+    assert state_digest(again.state()) == state_digest(network.state)
+    assert again.verify(network.ledger.tip().hash).ok
+    assert not again.verify("ab" * 32).ok
+    assert state_digest(again.state(3)) == state_digest(network.ledger.state(3))
+    assert network.state.accounts[ADDRESS["dora"]].balance == place.core.ledger.accounts(ADDRESS["dora"])[0]
+    with pytest.raises(ConfigError, match="open for reading"):
+        again.append(network.event("alice", "tick"))
+    with pytest.raises(DataError, match="no record 99"):
+        again.record(99)
+
+
+def test_an_event_is_recorded_once_whoever_brings_it(place: Place) -> None:
+    network, other = place.network(), place.network("alice")
+    event = network.event("alice", "stake", amount=LTFT)
+    first = network.ledger.append(event)
+    for ledger in (network.ledger, other.ledger):
+        assert ledger.append(event) == replace(first, new=False)
+    assert network.ledger.record(1).event == event
+    with pytest.raises(NonceError):
+        network.ledger.append(network.event("alice", "stake", nonce=0, amount=5))
+    direct = other.event("alice", "stake", amount=2)
+    assert other.ledger.append(direct).new
+    assert network.ledger.record(2).event.signature == UNSIGNED
+    assert not network.ledger.append(direct).new
+    assert network.state.accounts[ADDRESS["alice"]].stake == LTFT + 2
+
+
+def test_refusals_cost_nothing_and_have_their_codes(place: Place) -> None:
+    network = place.network()
+    before = place.chain.web3.eth.get_transaction_count(key_of("relay").address)
+    assert network.refused("alice", "transfer", to=ADDRESS["bob"], amount=51 * LTFT) == "funds"
+    assert network.refused("alice", "transfer", to=key_of("stranger").address, amount=1) == "no-account"
+    event = network.event("alice", "stake", amount=5)
+    with pytest.raises(LedgerRefusal) as caught:
+        network.ledger.append(replace(event, signature=network.event("bob", "stake", amount=5).signature))
+    assert caught.value.code == "signature"
+    assert place.chain.web3.eth.get_transaction_count(key_of("relay").address) == before
+    dear = place.network(node=place.node(spending=Spending(gas=30_000)))
+    with pytest.raises(ConfigError, match="raise the limit"):
+        dear.ledger.append(event)
+    poor = place.network(node=place.node(spending=Spending(fee_gwei=0)))
+    with pytest.raises(ConfigError, match="wait or raise"):
+        poor.ledger.append(event)
+
+
+def test_a_race_that_the_chain_decides_ends_in_the_ledgers_own_refusal(place: Place) -> None:
+    network, other = place.network(), place.network("bob")
+    mine = network.event("alice", "transfer", to=ADDRESS["bob"], amount=50 * LTFT)
+    theirs = network.event("alice", "stake", amount=1)
+    network.ledger.state()
+    sync = network.ledger._sync
+    network.ledger._sync = lambda: None  # has not seen yet what comes
+    other.ledger.append(theirs)
+    with pytest.raises(LedgerRefusal) as caught:
+        network.ledger.append(mine)
+    assert caught.value.code == "nonce"
+    network.ledger._sync = sync
+    assert network.state.accounts[ADDRESS["alice"]].stake == 1
+
+
+def test_what_a_chain_takes_back_is_forgotten_and_can_be_sent_again(place: Place) -> None:
+    network, provider = place.network(), place.chain.web3.provider
+    network.send("alice", "stake", amount=1)
+    tester = getattr(provider, "ethereum_tester", None)
+    mark = tester.take_snapshot() if tester else provider.make_request("evm_snapshot", [])["result"]
+    event = network.event("alice", "stake", amount=5)
+    network.ledger.append(event)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 6
+    if tester:
+        tester.revert_to_snapshot(mark)
+    else:
+        provider.make_request("evm_revert", [mark])
+    place.core.token.send(DEPLOYER, "approve", DEPLOYER, 1)  # the other branch grows
+    place.core.token.send(DEPLOYER, "approve", DEPLOYER, 2)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 1
+    assert network.ledger.append(event).new
+    assert network.state.accounts[ADDRESS["alice"]].stake == 6
+    assert state_digest(place.view().state()) == state_digest(network.state)
+
+
+def test_unconfirmed_blocks_do_not_count(place: Place) -> None:
+    network, careful = place.network(), place.view(confirmations=2)
+    network.send("alice", "stake", amount=1)
+    assert careful.tip().height == 0
+    for number in (1, 2):
+        place.core.token.send(DEPLOYER, "approve", DEPLOYER, number)
+    assert careful.tip().height == 1
+
+
+class Flaky:
+    """A connection that fails now and then: before it asks, after the node has done it, or by asking twice."""
+
+    def __init__(self, web3: Any) -> None:
+        self.inner, self.count = web3.eth, 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += 1
+        turn = self.count % 4
+        if name in {"chain_id"}:
+            return self.inner.chain_id
+        act = getattr(self.inner, name)
+
+        def asked(*arguments: Any) -> Any:
+            if turn == 1:
+                raise ConnectionError("cut")
+            if turn == 2 and name == "send_raw_transaction":
+                act(*arguments)
+                raise ConnectionError("the answer is lost")
+            if turn == 3 and name != "send_raw_transaction":
+                act(*arguments)
+            return act(*arguments)
+
+        return asked
+
+
+class Through:
+    def __init__(self, web3: Any) -> None:
+        self.eth, self.keccak, self.provider = Flaky(web3), web3.keccak, web3.provider
+
+
+def test_a_bad_line_loses_and_doubles_nothing(place: Place) -> None:
+    node = place.node()
+    node.web3 = Through(place.chain.web3)
+    network = place.network(node=node)
+    for amount in range(1, 8):
+        network.send("alice", "stake", amount=amount)
+    assert network.state.accounts[ADDRESS["alice"]].stake == 28
+    assert network.ledger.tip().height == 7
+    dead = place.node()
+
+    class Dead:
+        def __getattr__(self, name: str) -> Any:
+            raise ConnectionError("nobody there")
+
+    dead.web3 = Dead()
+    with pytest.raises(ClusterError, match="does not answer"):
+        dead.block()
+
+
+def test_heads_with_values_are_read_as_well(place: Place) -> None:
+    network = place.network("carol")
+    place.later(700)
+    head = replace(made_head(network, {}), prediction_count=1, predictions_root="12" * 32)
+    fields, topics = head_fields(head)
+    values, series = (5).to_bytes(8), b"\x11" * 32
+    digest = values_digest(network.ledger.domain, head.period, head.hash, series.hex(), values)
+    marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
+    place.core.heads.send(ADDRESS["carol"], "stampValues", 0, fields, topics, series, values, False, marks)
+    stamped = network.state.stamp
+    assert stamped is not None
+    assert stamped.hash == head.hash
+    assert {one["validator"] for one in network.ledger.tip().event.body["signatures"]} == {
+        ADDRESS[name] for name in VALIDATORS
+    }
+
+
+def test_a_ledger_is_deployed_and_found_to_be_the_committed_one(place: Place) -> None:
+    node, key = place.node(spending=Spending(gas=12_000_000)), key_of("deployer")
+    holder = key_of("holder").address
+    found = deploy(node, key, place.genesis, {holder: 5 * LTFT})
+    network = Network(EvmLedger(node, found.ledger, key=key_of("relay"), clock=place.clock), place.clock)
+    network.send("alice", "stake", amount=1)
+    assert check_deployment(node, network.ledger) == []
+    assert network.state.accounts[found.token].balance == 5 * LTFT
+    network.ledger.genesis = network.ledger.genesis.model_copy(update={"pool": 7})
+    assert len(check_deployment(node, network.ledger)) == 2
+    with pytest.raises(ConfigError, match="for chain 5"):
+        deploy(node, key, place.genesis.model_copy(update={"chain_id": 5}), {})
+    with pytest.raises(ConfigError, match="no contract"):
+        EvmLedger(node, holder)
+    with pytest.raises(ConfigError, match="no ledger"):
+        EvmLedger(node, found.token)
+
+
+def test_addresses_of_contracts_are_known_before() -> None:
+    sender = "0x6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0"
+    assert created(sender, 0).lower() == "0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
+    assert created(sender, 1).lower() == "0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"
+    assert len({created(sender, nonce) for nonce in (127, 128, 255, 256, 65_536)}) == 5
+
+
+def test_a_third_party_needs_web3_and_the_abi_only(place: Place) -> None:
+    """Run the script of docs/chain.md."""
+    carol = place.network("carol")
+    place.later(700)
+    told = [prediction(symbol=f"S{number}") for number in range(3)]
+    speaking = (HeadTopic("us-daily", tuple(HeadModel(one, "crowned", 5) for one in MODELS[:2])),)
+    claims = Claims({ADDRESS["alice"]: 7 * LTFT, ADDRESS["bob"]: LTFT})
+    state = carol.state
+    head = Head.of(
+        period=int(place.clock()) // 600,
+        parent=state.domain.salt,
+        height=state.height,
+        ledger=state.head,
+        data_root="ef" * 32,
+        topics=speaking,
+        predictions=told,
+        claims=claims,
+    )
+    signed = {ADDRESS[name]: sign_head(KEYS[name], place.core.domain, head).signature for name in VALIDATORS}
+    place.core.heads.send(ADDRESS["carol"], "stamp", 0, *head_fields(head), stacked(signed))
+    proof, mine = merkle.prove([one.leaf for one in told], 1), claims.claim(ADDRESS["alice"])
+    page = (ROOT / "docs" / "chain.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    names = {
+        "w3": place.chain.web3,
+        "abi": lambda name: artifact(name).abi,
+        "ledger_address": place.core.ledger.address,
+        "leaf": told[1].leaf,
+        "leaf_index": 1,
+        "leaf_path": [bytes.fromhex(one) for one in proof.path],
+        "total": mine.total,
+        "index": mine.proof.index,
+        "size": mine.proof.size,
+        "path": [bytes.fromhex(one) for one in mine.proof.path],
+        "account": Account.from_key(hashlib.sha256(b"alice").digest()),
+    }
+    exec(compile(script, "docs/chain.md", "exec"), names)  # noqa: S102 - our own documentation
+    assert place.core.ledger.accounts(ADDRESS["alice"])[0] == 57 * LTFT
