@@ -226,6 +226,9 @@ class DaskExecutor(FreeMachines):
                 wall_s, reply = outcome[place]
                 if isinstance(reply, ServerDiedError):
                     reply = self._lost(k, running, reply)
+                elif reply["end"] == "refused" and running.attempts < MAX_ATTEMPTS:
+                    self._again(k, running)  # that machine may be alone in not reaching the data
+                    reply = None
                 else:
                     self._any_ended = True
                     self._walls.append(wall_s)
@@ -266,11 +269,15 @@ class DaskExecutor(FreeMachines):
             raise ClusterError(
                 f"evaluation {k} was lost {MAX_LOSSES} times ({error}); is the network of the cluster sound?"
             )
+        self._again(k, running)
+        return None
+
+    def _again(self, k: int, running: _Running) -> None:
+        """Have an evaluation wait for another start, unless a copy of it is under way."""
         if not running.batches:
             self.resubmitted += 1
             running.alone = True
             self._waiting.add(k)
-        return None
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":

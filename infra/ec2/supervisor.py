@@ -166,6 +166,9 @@ def worker_environment(config: dict[str, Any], root: Path) -> dict[str, str]:
         **as_environment(settings),
         HOME_VARIABLE: str(root / "home"),
         "AWS_DEFAULT_REGION": config["region"],
+        # By default boto3 asks for the role's keys once, for a second.
+        "AWS_METADATA_SERVICE_TIMEOUT": "5",
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5",
         **({} if AMAZON.search(config["endpoint"]) else {"AWS_ENDPOINT_URL_S3": config["endpoint"]}),
     }
 

@@ -152,6 +152,17 @@ def test_an_evaluation_that_kills_its_servers_costs_its_batch_nothing() -> None:
     assert bench.answer((1,), [(0.5, ServerDiedError("gone"))]) == [1]
 
 
+def test_one_machine_that_cannot_open_the_data_ends_no_run() -> None:
+    bench = Bench()
+    refused = [(0.0, {"end": "refused", "error": "no way to S3"})]
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert bench.submit(*([] if bench.flight() else [1])) == [(1,)]
+        assert bench.answer((1,), refused) == []
+        bench.submit()
+    assert bench.answer((1,), refused) == [1], "nobody can"
+    assert bench.executor.resubmitted == MAX_ATTEMPTS - 1
+
+
 def test_of_a_batch_that_lags_each_evaluation_is_started_once_more() -> None:
     bench = Bench()
     bench.warm(0.5)

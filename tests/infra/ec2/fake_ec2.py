@@ -31,7 +31,15 @@ BRIDGE = "lt-bridge"
 #: Where instances reach the coordinator, and AWS.
 HOST = "172.31.255.254"
 METADATA = "169.254.169.254"
-KEYS = {"AccessKeyId": "AKIAROLE", "SecretAccessKey": "of-the-role", "Token": "session-of-the-role"}
+KEYS = {
+    "Code": "Success",
+    "Type": "AWS-HMAC",
+    "LastUpdated": "2026-01-01T00:00:00Z",
+    "AccessKeyId": "AKIAROLE",
+    "SecretAccessKey": "of-the-role",
+    "Token": "session-of-the-role",
+    "Expiration": "2100-01-01T00:00:00Z",
+}
 #: Is said by the scene when it is over, before its result.
 RESULT = "result of the scene: "
 #: Ends with its instance: the first process of the instance's own PID namespace.
