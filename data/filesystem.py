@@ -192,8 +192,7 @@ class S3Storage:
 
         if self._fs is None:
             endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            options: dict[str, Any] = {"region": region} if region else {}
+            options: dict[str, Any] = self._objects.access()
             if endpoint:
                 scheme, _, address = endpoint.partition("://")
                 options |= {"scheme": scheme, "endpoint_override": address.rstrip("/")}

@@ -59,6 +59,32 @@ class Objects:
                 self._client = self._made()
             return self._client
 
+    def access(self) -> dict[str, str]:
+        """Return region, keys and token of now as ``pyarrow.fs.S3FileSystem`` takes them: what boto3 finds, it may not.
+
+        Raises
+        ------
+        ConfigError
+            The AWS configuration cannot be used.
+        """
+        self.connect()  # tells of a missing library
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            session = boto3.session.Session()
+            keys = session.get_credentials()
+            found = keys.get_frozen_credentials() if keys else None
+        except BotoCoreError as error:
+            raise ConfigError(f"{self.uri} cannot be asked: {error}; check the AWS configuration") from error
+        values = {
+            "region": session.region_name,
+            "access_key": found and found.access_key,
+            "secret_key": found and found.secret_key,
+            "session_token": found and found.token,
+        }
+        return {name: value for name, value in values.items() if value}
+
     def address(self, path: str) -> str:
         """Return the whole address of an object."""
         return f"{self.uri}/{path}"
