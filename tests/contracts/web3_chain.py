@@ -106,10 +106,13 @@ class Web3Chain(Evm):
         return inner if isinstance(inner, bytes) else bytes(ast.literal_eval(str(inner)))
 
 
-def in_process() -> Web3Chain:
+def in_process(time: int | None = None) -> Web3Chain:
+    """Return a chain in this process, whose first block is of a time if one is given."""
     from eth_tester import EthereumTester, PyEVMBackend
 
-    return Web3Chain(Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend()))))
+    changed = {"timestamp": time} if time else {}
+    backend = PyEVMBackend(genesis_parameters=PyEVMBackend.generate_genesis_params(changed))
+    return Web3Chain(Web3(EthereumTesterProvider(EthereumTester(backend))))
 
 
 class Anvil:
