@@ -25,7 +25,10 @@ class TwinMachine(LedgerMachine):
 
     def start(self) -> Network:
         self.earned: dict[str, int] = {}
-        return twin_network(made_genesis(val1=400, val2=300, val3=200))
+        self.compared = ""
+        network = twin_network(made_genesis(val1=400, val2=300, val3=200))
+        network.ledger.eager = False
+        return network
 
     @rule(who=PEOPLE, kind=st.sampled_from(["deposit", "burn", "redeem"]), amount=AMOUNTS)
     def give_money_up(self, who: str, kind: str, amount: int) -> None:
@@ -97,6 +100,13 @@ class TwinMachine(LedgerMachine):
         core, state = self.twin.core, self.network.state
         inside = state.total() - state.accounts[core.addresses.token].balance
         assert core.token.balanceOf(core.ledger.address) == inside
+
+    @invariant()
+    def the_contracts_hold_what_the_state_does(self) -> None:
+        twin = self.twin
+        if twin.now.head != self.compared:
+            same(twin.core, twin.now)
+            self.compared = twin.now.head
 
     @invariant()
     def never_more_than_the_cap(self) -> None:
