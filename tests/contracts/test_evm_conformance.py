@@ -82,6 +82,10 @@ class OnChain(LedgerConformance):
 class TestInProcess(OnChain):
     kind = OnTimeInProcess
 
+    @pytest.fixture(autouse=True)
+    def no_wall_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("eth._utils.headers.eth_now", lambda: 0)  # else no block could be before today
+
     def chain(self, folder: Path) -> Web3Chain:
         return in_process(START - 2 * BEFORE)
 
@@ -112,5 +116,3 @@ class TestOnAnvil(OnChain):
 
     def chain(self, folder: Path) -> Web3Chain:
         return Web3Chain(self.process.web3)
-
-

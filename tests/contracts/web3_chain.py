@@ -116,23 +116,34 @@ def in_process(time: int | None = None) -> Web3Chain:
 
 
 class Anvil:
-    """An anvil process of our own."""
+    """An anvil process of our own; with `kept` it writes its state into the folder every second."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, kept: bool = False) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [ANVIL, "--host", "127.0.0.1", "--port", str(self.port), "--silent", "--timestamp", "1700000000"]
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(folder)}
-        )
+        self.folder, self.state = folder, folder / "anvil.json" if kept else None
         self.web3 = Web3(HTTPProvider(self.url))
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [ANVIL, "--host", "127.0.0.1", "--port", str(self.port), "--silent", "--timestamp", "1700000000"]
+        command += ["--state", self.state, "--state-interval", "1"] if self.state else []
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(self.folder)}
+        )
         for _ in range(200):
             if self.web3.is_connected():
                 return
             clock.sleep(0.05)
         raise AssertionError("anvil does not answer")
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait(timeout=10)
 
     def close(self) -> None:
         self.process.terminate()
