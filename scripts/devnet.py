@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from devnet_chain import Chain, contract_in, find_anvil
+from devnet_chain import Chain, contract_in, find_anvil, refuse_taken
 
 from fund.charter import Charter, FeeTerms, PoolTerms
 from fund.forecasters import FORECASTERS
@@ -114,9 +113,8 @@ class Place:
         return self.home(name) / "state" / "keys" / f"{name.partition('-')[0]}.json"
 
     def address(self, name: str, *, health: bool = False) -> str:
-        """Return where a server answers: the page, the fund, what validators sign, how they are; the chain's gate, and anvil."""
-        place = SERVERS.index(name) + (len(VALIDATORS) if health else 0)
-        return f"127.0.0.1:{self.port + place}"
+        """Return where a server answers: the page, the fund, what validators sign, how they are, the chain."""
+        return f"127.0.0.1:{self.port + SERVERS.index(name) + (len(VALIDATORS) if health else 0)}"
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the settings of a home."""
@@ -341,7 +339,7 @@ def main(
     try:
         with interrupted(crew), ExitStack() as opened:
             place.folder.mkdir(parents=True, exist_ok=True)
-            _refuse_taken(place)
+            refuse_taken(port, len(SERVERS) if chained else SERVERS.index("gate"))
             keys = prepare(place)
             chain = opened.enter_context(chain_under(place, [*keys.values()])) if chained else None
             new = begin(place, keys, chain)
@@ -351,8 +349,6 @@ def main(
             say(
                 "its rules are lenient, so that minutes show what takes months: what is crowned here is not shown to be good"
             )
-            if chain:
-                say(f"its ledger is {place.ledger}")
             url = f"http://{place.address('page')}/"
             click.echo(json.dumps({"url": url, "ledger": place.ledger}) if as_json else url)
             opened.callback(crew.stop)
@@ -367,11 +363,9 @@ def main(
 @contextmanager
 def chain_under(place: Place, rich: list[str]) -> Iterator[Chain]:
     """Keep a chain running; it ends after everything that uses it."""
-    program = find_anvil()
-    port = place.port + SERVERS.index("gate")
-    with Chain(place.folder, port, lambda: read_time(place.clock), rich) as chain:
-        base = Crew(place)
-        environment = {"HOME": str(place.folder)}  # anvil puts what does not fit into memory there
+    program, base = find_anvil(), Crew(place)
+    environment = {"HOME": str(place.folder)}  # anvil puts what does not fit into memory there
+    with Chain(place.folder, place.port + SERVERS.index("gate"), lambda: read_time(place.clock), rich) as chain:
         base.keep_running("anvil", lambda: base.execute("anvil", chain.command(program), environment))
         try:
             yield chain
@@ -395,18 +389,6 @@ def launch(crew: Crew, place: Place, chain: Chain | None, pace: float) -> None:
     crew.threads += others
     for thread in others:
         thread.start()
-
-
-def _refuse_taken(place: Place) -> None:
-    for number in range(place.port, place.port + (len(SERVERS) if place.chained else SERVERS.index("gate"))):
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind(("127.0.0.1", number))
-            except OSError as error:
-                raise ConfigError(
-                    f"port {number}: {error.strerror}; stop what listens there, or choose another --port"
-                ) from error
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 All programs of the network speak to the gate, an HTTP proxy in the devnet's own process:
 
-- **Time.** Before anything is passed on, the next block's time is set to the network's clock, or to that of the last block if it
-  is later. Whoever has seen the clock move finds the chain moved as well, so a transaction that is due is never refused as early,
-  and two blocks of one bar have the same time. Time between bars stands still, as in a ledger in a file.
+- **Time.** Before anything is passed on, the next block's time is set to the network's clock, or to the last block's if that is
+  later. Whoever has seen the clock move finds the chain moved as well, so what is due is never refused as early, and blocks
+  of one bar have the same time. Time between bars stands still, as in a ledger in a file.
 - **Promises.** anvil writes its state every second, and a killed one forgets what came since or leaves half a file. So every
   transaction is written to a journal with its time before anvil gets it, one at a time; an anvil that comes back is given what
   its state lacks, at the same times and in the same order, before anybody else is heard. Records keep their hashes.
@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -65,6 +67,25 @@ def find_anvil() -> Path:
                 f"{done.stderr.strip()[-300:] or 'there is none for this machine, only for Linux on x86-64'}"
             )
     return ANVIL
+
+
+def refuse_taken(first: int, count: int) -> None:
+    """Make sure that ports of loopback are free.
+
+    Raises
+    ------
+    ConfigError
+        One is not.
+    """
+    for number in range(first, first + count):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", number))
+            except OSError as error:
+                raise ConfigError(
+                    f"port {number}: {error.strerror}; stop what listens there, or choose another --port"
+                ) from error
 
 
 class Chain:
@@ -270,6 +291,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
     chain: Chain
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of somebody who has hung up."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Caller(BaseHTTPRequestHandler):

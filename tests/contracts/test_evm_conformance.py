@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_conformance import LedgerConformance
+from ledger_conformance import BAD_OBJECTS, LedgerConformance
 from made_ledgers import START, Clock, Network, key_of
 
 from protocol.keys import Key
 from protocol.ledger.deployment import with_outside
+from protocol.ledger.event import SignedEvent
 from protocol.ledger.evm import EvmLedger
 from protocol.ledger.evm_deploy import deploy
 from protocol.ledger.evm_node import Node, Spending
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.ledger import Ledger
+from protocol.ledger.refusal import LedgerRefusal
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -77,6 +79,14 @@ class OnChain(LedgerConformance):
 
     def beginning(self, ledger: Ledger) -> tuple[Genesis, str]:
         return with_outside(self.genesis, self.found.token, 0), self.found.ledger
+
+    def test_bad_events_leave_no_trace(self, network: Network) -> None:
+        """All of them on one ledger: contracts take seconds to deploy."""
+        for name, (code, raw) in BAD_OBJECTS.items():
+            with pytest.raises(LedgerRefusal) as caught:
+                network.ledger.append(SignedEvent(**raw))
+            assert caught.value.code == code, name
+        assert network.ledger.tip().height == 0
 
 
 class TestInProcess(OnChain):

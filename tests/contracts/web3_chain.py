@@ -132,11 +132,16 @@ class Anvil:
         command = [ANVIL, "--host", "127.0.0.1", "--port", str(self.port), "--silent", "--timestamp", "1700000000"]
         command += ["--state", self.state, "--state-interval", "1"] if self.state else []
         self.process = subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(self.folder)}
+            command,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"HOME": str(self.folder)},
         )
-        for _ in range(200):
+        for _ in range(600):
             if self.web3.is_connected():
                 return
+            assert self.process.poll() is None, "anvil ends at once; is its state file whole?"
             clock.sleep(0.05)
         raise AssertionError("anvil does not answer")
 
