@@ -24,7 +24,7 @@ from protocol.ledger.evm_node import Node
 from protocol.ledger.sqlite import SqliteLedger
 
 PROGRAM = Path(__file__).parents[1] / "scripts" / "devnet.py"
-PATIENCE_S = 600.0
+PATIENCE_S = 1_800.0  # minutes on a machine of its own
 ANVIL = PROGRAM.parents[1] / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
 PORTS = 10
 
