@@ -121,7 +121,8 @@ class Chain:
     # -------------------------------------------------------------------------------------------------------------- anvil
 
     def command(self, program: Path) -> list[str]:
-        """Return how anvil is started just now."""
+        """Return how anvil is started just now; nobody is heard until it is where the last one was."""
+        self._up.clear()
         self._mend()
         begin = next((moment for moment, _ in self._journal()), self._clock())
         options = {"--host": "127.0.0.1", "--port": self._port, "--timestamp": begin, "--prune-history": 20}
