@@ -1,7 +1,8 @@
 """A whole network on this machine: two miners, three validators, a fund and its page over one ledger, on the bundled sample.
 
-Every part is the program that users run, with a home of its own; they share the ledger's file, and a clock that the fund
-moves from bar to bar of the sample. All that is known of the past is on disk: a second start goes on.
+Every part is the program that users run, with a home of its own; they share the ledger, and a clock that the fund moves from
+bar to bar of the sample. The ledger is a file, or with `--chain anvil` contracts on a chain of this machine (`devnet_chain`).
+All that is known of the past is on disk: a second start goes on.
 
 Its rules are lenient, so that minutes show what takes a real network months: see `TOPIC` and `PARAMS` below. What
 is crowned here is not shown to be good.
@@ -14,18 +15,18 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from devnet_chain import Chain, contract_in, find_anvil, refuse_taken
 
 from fund.charter import Charter, FeeTerms, PoolTerms
 from fund.forecasters import FORECASTERS
@@ -34,7 +35,8 @@ from fund.store_reader import Reader
 from fund.units import WEI, cents
 from infra.clock import read_time, write_time
 from infra.home import HOME_VARIABLE, find_home
-from infra.network import local_key
+from infra.keystore import load_key, password_for
+from infra.network import OpenLedger, local_key
 from protocol.errors import ConfigError, LongtailError
 from protocol.ledger.genesis import Genesis, GenesisAccount
 from protocol.ledger.params import DAY_S, LTFT, Params
@@ -42,6 +44,7 @@ from protocol.ledger.sqlite import SqliteLedger
 from protocol.topics import load_topic
 
 MINERS, VALIDATORS = ("miner-1", "miner-2"), ("validator-1", "validator-2", "validator-3")
+NAMES = (*VALIDATORS, *MINERS, "fund")
 BEGIN = datetime(2002, 1, 2, tzinfo=UTC)
 #: Trading days ahead, by topic; `screen` 1: they are open to whatever is valid and original.
 TOPICS = {"devnet-20d": 20, "devnet-5d": 5}
@@ -67,6 +70,8 @@ ROUNDS = {
     "miner-2": (("devnet-20d", "linear-light"), ("devnet-5d", "trees"), ("devnet-20d", "linear")),
 }
 SEARCH = ("--evaluations", "24", "--population", "8", "--time-budget", "40s", "--workers", "1")
+#: In the order of their ports; behind what validators sign is how they are.
+SERVERS = ("page", "fund", *VALIDATORS, *(f"{name} health" for name in VALIDATORS), "gate", "anvil")
 LOGS = 5_000_000  # bytes of a log that are kept from an earlier start
 PR_SET_PDEATHSIG = 1
 
@@ -77,11 +82,17 @@ class Place:
 
     folder: Path
     port: int
+    chained: bool = False
 
     @property
-    def ledger(self) -> Path:
-        """The ledger of all."""
+    def file(self) -> Path:
+        """The ledger of all, unless it is on a chain."""
         return self.folder / "ledger.sqlite"
+
+    @property
+    def ledger(self) -> str:
+        """The ledger of all, as settings name it."""
+        return f"http://{self.address('gate')}#{contract_in(self.folder)}" if self.chained else str(self.file)
 
     @property
     def clock(self) -> Path:
@@ -97,16 +108,19 @@ class Place:
         """Return the home of somebody."""
         return self.folder / name
 
+    def key(self, name: str) -> Path:
+        """Return the keystore of somebody."""
+        return self.home(name) / "state" / "keys" / f"{name.partition('-')[0]}.json"
+
     def address(self, name: str, *, health: bool = False) -> str:
-        """Return where a server answers: the page, the fund, what validators sign, how they are."""
-        order = ("page", "fund", *VALIDATORS)
-        return f"127.0.0.1:{self.port + order.index(name) + (len(VALIDATORS) if health else 0)}"
+        """Return where a server answers: the page, the fund, what validators sign, how they are, the chain."""
+        return f"127.0.0.1:{self.port + SERVERS.index(name) + (len(VALIDATORS) if health else 0)}"
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the settings of a home."""
         ours = {
             HOME_VARIABLE: str(self.home(name)),
-            "LONGTAIL_LEDGER": str(self.ledger),
+            "LONGTAIL_LEDGER": self.ledger,
             "LONGTAIL_CLOCK": str(self.clock),
             "LONGTAIL_FUND": f"http://{self.address('fund')}",
             "OMP_NUM_THREADS": "1",
@@ -114,28 +128,39 @@ class Place:
         return {**{key: value for key, value in os.environ.items() if not key.startswith("LONGTAIL_")}, **ours}
 
 
-def prepare(place: Place) -> bool:
-    """Make keys, topics, clock, ledger and, last, the fund without HEADs; return whether that was missing."""
-    names = (*VALIDATORS, *MINERS, "fund")
-    for name in names:
+def prepare(place: Place) -> dict[str, str]:
+    """Make clock, topics and keys where they are missing; return the addresses of the keys."""
+    if place.store.exists() and place.chained == place.file.exists():
+        raise ConfigError(
+            f"the network in {place.folder} {'has a file' if place.chained else 'is on a chain'}: run it "
+            f"{'without' if place.chained else 'with'} --chain anvil, or give another --folder"
+        )
+    if not place.clock.exists():
+        write_time(place.clock, int(BEGIN.timestamp()))
+    for name in NAMES:
         for topic, horizon in TOPICS.items():
             file = place.home(name) / "config" / "topics" / f"{topic}.toml"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(TOPIC.format(name=topic, horizon=horizon))
-    keys = {name: local_key(place.home(name) / "state" / "keys" / f"{name.split('-')[0]}.json") for name in names}
+    return {name: local_key(place.key(name)) for name in NAMES}
+
+
+def begin(place: Place, keys: dict[str, str], chain: Chain | None) -> bool:
+    """Make the ledger and, last, the fund without HEADs; return whether that was missing."""
     if place.store.exists():
         return False
-    begin = int(BEGIN.timestamp())
-    write_time(place.clock, begin)
+    start = int(BEGIN.timestamp())
     accounts = [GenesisAccount(address=keys[name], name=name, stake=1_000 * LTFT) for name in VALIDATORS]
     accounts += [GenesisAccount(address=keys[name], name=name, balance=1_000 * LTFT) for name in MINERS]
     accounts.append(GenesisAccount(address=keys["fund"], name="fund", balance=1_000_000 * LTFT))
     genesis = Genesis(
-        chain_id=31_337, name="devnet", time=begin, pool=1_000_000 * LTFT, params=PARAMS, accounts=tuple(accounts)
+        chain_id=31_337, name="devnet", time=start, pool=1_000_000 * LTFT, params=PARAMS, accounts=tuple(accounts)
     )
-    if not place.ledger.exists():
-        SqliteLedger.create(place.ledger, genesis).close()
-    with SqliteLedger.open(place.ledger) as ledger:
+    if chain:
+        chain.create(load_key(place.key("fund"), password_for(place.key("fund"), ask=False)), genesis)
+    elif not place.file.exists():
+        SqliteLedger.create(place.file, genesis).close()
+    with chain.open() if chain else SqliteLedger.open(place.file) as ledger:
         topics = [load_topic(place.home("fund") / "config" / "topics" / f"{name}.toml") for name in TOPICS]
         charter = Charter(
             topics=tuple(topic.to_dict() for topic in topics),
@@ -160,12 +185,20 @@ class Crew:
 
     def keep(self, label: str, home: str, *command: str) -> None:
         """Keep a program running in a thread of its own."""
-        thread = threading.Thread(target=self._keep, args=(label, home, command), name=label)
+        self.keep_running(label, lambda: self.run(label, home, *command))
+
+    def keep_running(self, label: str, run: Callable[[], int]) -> None:
+        """Keep in a thread of its own whatever a call runs to its end."""
+        thread = threading.Thread(target=self._keep, args=(label, run), name=label)
         self.threads.append(thread)
         thread.start()
 
     def run(self, label: str, home: str, *command: str) -> int:
-        """Run a program to its end; return its exit code."""
+        """Run a program of ours to its end; return its exit code."""
+        return self.execute(label, [sys.executable, "-P", "-m", *command], self.place.environment(home))
+
+    def execute(self, label: str, command: list[str], environment: dict[str, str]) -> int:
+        """Run a command to its end; return its exit code."""
         logs = self.place.folder / "logs"
         logs.mkdir(exist_ok=True)
         path = logs / f"{label}.log"
@@ -173,8 +206,8 @@ class Crew:
             path.replace(path.with_suffix(".old"))
         with path.open("ab") as log:
             child = subprocess.Popen(
-                (sys.executable, "-P", "-m", *command),
-                env=self.place.environment(home),
+                command,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -186,9 +219,9 @@ class Crew:
                 child.terminate()
             return child.wait()
 
-    def _keep(self, label: str, home: str, command: tuple[str, ...]) -> None:
+    def _keep(self, label: str, run: Callable[[], int]) -> None:
         while not self.stopping.is_set():
-            code = self.run(label, home, *command)
+            code = run()
             if not self.stopping.is_set():
                 say(f"{label} ended with exit code {code}, see logs/{label}.log; it is started again")
                 self.stopping.wait(5)
@@ -226,11 +259,11 @@ def mine(crew: Crew, place: Place, name: str) -> None:
         crew.run(name, name, "miner.cli", "claim")
 
 
-def watch(crew: Crew, place: Place) -> None:
+def watch(crew: Crew, place: Place, chain: Chain | None) -> None:
     """Say how the network is doing, when there is something new."""
     said = ""
     with ExitStack() as opened:
-        ledger = opened.enter_context(SqliteLedger.open(place.ledger))
+        ledger = opened.enter_context(chain.open() if chain else SqliteLedger.open(place.file))
         fund = opened.enter_context(Reader.open(place.store))
         while not crew.stopping.wait(5):
             try:
@@ -242,7 +275,7 @@ def watch(crew: Crew, place: Place) -> None:
                 say(line)
 
 
-def _standing(ledger: SqliteLedger, fund: Reader, place: Place) -> str:
+def _standing(ledger: OpenLedger, fund: Reader, place: Place) -> str:
     state, day = ledger.state(), datetime.fromtimestamp(read_time(place.clock), UTC)
     status = [block.status for block in state.blocks.values()]
     heads = len(fund.entries())
@@ -290,56 +323,72 @@ def say(text: str) -> None:
 @click.option(
     "--pace", type=click.FloatRange(0, 60), default=0.5, show_default=True, help="Seconds a trading day takes."
 )
+@click.option("--chain", "chain_of", type=click.Choice(["anvil"]), help="Keep the ledger on a chain of this machine.")
 @click.option("--seconds", type=click.IntRange(1), help="Stop after this long; default: Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
-def main(folder: Path | None, port: int, pace: float, seconds: int | None, as_json: bool) -> None:
+def main(
+    folder: Path | None, port: int, pace: float, chain_of: str | None, seconds: int | None, *, as_json: bool
+) -> None:
     """Run two miners, three validators, a fund and its page on this machine until Ctrl-C; a second start goes on.
 
-    The page's port is taken, and the seven after it.
+    The page's port is taken, and the seven after it; with a chain two more.
     """
-    place = Place((folder or find_home().state / "devnet").absolute(), port)
+    chained = chain_of is not None
+    place = Place((folder or find_home().state / ("devnet-chain" if chained else "devnet")).absolute(), port, chained)
+    crew = Crew(place)
     try:
-        place.folder.mkdir(parents=True, exist_ok=True)
-        _refuse_taken(place)
-        new = prepare(place)
+        with interrupted(crew), ExitStack() as opened:
+            place.folder.mkdir(parents=True, exist_ok=True)
+            refuse_taken(port, len(SERVERS) if chained else SERVERS.index("gate"))
+            keys = prepare(place)
+            chain = opened.enter_context(chain_under(place, [*keys.values()])) if chained else None
+            new = begin(place, keys, chain)
+            say(
+                f"{'a network begins' if new else 'the network goes on'} in {place.folder}; logs are in its folder logs"
+            )
+            say(
+                "its rules are lenient, so that minutes show what takes months: what is crowned here is not shown to be good"
+            )
+            url = f"http://{place.address('page')}/"
+            click.echo(json.dumps({"url": url, "ledger": place.ledger}) if as_json else url)
+            opened.callback(crew.stop)
+            launch(crew, place, chain, pace)
+            crew.stopping.wait(seconds)
+            say("stopping")
     except (LongtailError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(getattr(error, "exit_code", ConfigError.exit_code))
-    crew = Crew(place)
-    say(f"{'a network begins' if new else 'the network goes on'} in {place.folder}; logs are in its folder logs")
-    say("its rules are lenient, so that minutes show what takes months: what is crowned here is not shown to be good")
-    url = f"http://{place.address('page')}/"
-    click.echo(json.dumps({"url": url}) if as_json else url)
-    with interrupted(crew):
-        peers = [word for name in VALIDATORS for word in ("--peer", f"http://{place.address(name)}")]
-        crew.keep(
-            *("fund", "fund", "fund.cli", "run", "--simulate", "--from", f"{BEGIN:%Y-%m-%d}", "--pace", str(pace)),
-            *("--listen", place.address("fund"), *peers),
-        )
-        for name in VALIDATORS:
-            crew.keep(name, name, "validator.cli", "run", "--listen", place.address(name, health=True))
-            crew.keep(f"{name}-signs", name, "fund.cli", "sign", "--listen", place.address(name))
-        crew.keep("page", "fund", "fund.cli", "serve", "--port", str(port))
-        others = [threading.Thread(target=mine, args=(crew, place, name), name=name) for name in MINERS]
-        others.append(threading.Thread(target=watch, args=(crew, place), name="watch"))
-        crew.threads += others
-        for thread in others:
-            thread.start()
-        crew.stopping.wait(seconds)
-        say("stopping")
-        crew.stop()
 
 
-def _refuse_taken(place: Place) -> None:
-    for number in range(place.port, place.port + 2 + 2 * len(VALIDATORS)):
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind(("127.0.0.1", number))
-            except OSError as error:
-                raise ConfigError(
-                    f"port {number}: {error.strerror}; stop what listens there, or choose another --port"
-                ) from error
+@contextmanager
+def chain_under(place: Place, rich: list[str]) -> Iterator[Chain]:
+    """Keep a chain running; it ends after everything that uses it."""
+    program, base = find_anvil(), Crew(place)
+    environment = {"HOME": str(place.folder)}  # anvil puts what does not fit into memory there
+    with Chain(place.folder, place.port + SERVERS.index("gate"), lambda: read_time(place.clock), rich) as chain:
+        base.keep_running("anvil", lambda: base.execute("anvil", chain.command(program), environment))
+        try:
+            yield chain
+        finally:
+            base.stop()
+
+
+def launch(crew: Crew, place: Place, chain: Chain | None, pace: float) -> None:
+    """Start everybody."""
+    peers = [word for name in VALIDATORS for word in ("--peer", f"http://{place.address(name)}")]
+    crew.keep(
+        *("fund", "fund", "fund.cli", "run", "--simulate", "--from", f"{BEGIN:%Y-%m-%d}", "--pace", str(pace)),
+        *("--listen", place.address("fund"), *peers),
+    )
+    for name in VALIDATORS:
+        crew.keep(name, name, "validator.cli", "run", "--listen", place.address(name, health=True))
+        crew.keep(f"{name}-signs", name, "fund.cli", "sign", "--listen", place.address(name))
+    crew.keep("page", "fund", "fund.cli", "serve", "--port", str(place.port))
+    others = [threading.Thread(target=mine, args=(crew, place, name), name=name) for name in MINERS]
+    others.append(threading.Thread(target=watch, args=(crew, place, chain), name="watch"))
+    crew.threads += others
+    for thread in others:
+        thread.start()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -16,11 +18,15 @@ from pathlib import Path
 import pytest
 
 from fund.store_reader import Reader
+from protocol.ethereum import web3_of
+from protocol.ledger.evm import EvmLedger
+from protocol.ledger.evm_node import Node
 from protocol.ledger.sqlite import SqliteLedger
 
 PROGRAM = Path(__file__).parents[1] / "scripts" / "devnet.py"
-PATIENCE_S = 600.0
-PORTS = 8
+PATIENCE_S = 1_800.0  # minutes on a machine of its own
+ANVIL = PROGRAM.parents[1] / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
+PORTS = 10
 
 
 def free_ports() -> int:
@@ -43,16 +49,33 @@ def until(found: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def left(folder: Path) -> list[str]:
+def running(folder: Path) -> dict[int, str]:
     """Return the processes whose environment names the folder."""
-    found = []
+    found = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             if str(folder).encode() in (place / "environ").read_bytes():
-                found.append((place / "cmdline").read_text().replace("\0", " "))
+                found[int(place.name)] = (place / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
     return found
+
+
+def left(folder: Path) -> list[str]:
+    """Return the processes of a network that is over."""
+    return [*running(folder).values()]
+
+
+def pid_of(folder: Path, *words: str) -> int:
+    """Return the process of a network whose home and command name all words, 0 if there is none."""
+    for number, command in running(folder).items():
+        try:
+            told = command + (Path("/proc") / str(number) / "environ").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if all(word in told for word in words):
+            return number
+    return 0
 
 
 def run_until_stamped(folder: Path, port: int, least: int) -> int:
@@ -98,3 +121,39 @@ def test_a_network_comes_up_ends_and_goes_on(tmp_path: Path) -> None:
                 theirs = copy.latest()
                 assert theirs is not None
                 assert copy.entries(theirs.period) == fund.entries(theirs.period, theirs.period)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(not ANVIL.exists(), reason="needs anvil: `npm ci --ignore-scripts` in contracts, on Linux")
+@pytest.mark.skipif(importlib.util.find_spec("web3") is None, reason="needs web3: the extra evm")
+def test_a_network_on_a_chain_goes_on_when_programs_and_the_chain_are_killed(tmp_path: Path) -> None:
+    folder, port = tmp_path / "devnet", free_ports()
+    command = [sys.executable, str(PROGRAM), "--folder", str(folder), "--port", str(port), "--pace", "0.1", "--json"]
+    with subprocess.Popen([*command, "--chain", "anvil"], stdout=subprocess.PIPE, text=True) as network:
+        try:
+            assert network.stdout is not None
+            url, _, address = json.loads(network.stdout.readline())["ledger"].partition("#")
+            with EvmLedger(Node(web3_of(url, 60.0)), address) as ledger:
+                stamps = lambda: sum(1 for one in ledger.records() if one.event.kind == "stamp")  # noqa: E731 - asked thrice
+                until(lambda: stamps() >= 3 and bool(ledger.state().blocks))
+                before, head = stamps(), ledger.tip().hash
+                victims = [("anvil",), ("validator.cli", "run", "validator-2")]
+                pids = [pid_of(folder, *words) for words in victims]
+                assert all(pids)
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+                until(lambda: all(pid_of(folder, *words) not in {0, *pids} for words in victims))
+                until(lambda: stamps() >= before + 3)
+                assert ledger.verify(head).ok, "what was seen before is gone"
+            checked = subprocess.run(
+                [sys.executable, "-P", "-m", "fund.cli", "chain", "verify", url, address], check=False, timeout=600
+            )
+            assert checked.returncode == 0
+            network.send_signal(signal.SIGINT)
+            assert network.wait(120) == 0
+        finally:
+            network.kill()
+    assert left(folder) == []
+    with Reader.open(folder / "fund" / "state" / "fund.sqlite") as fund:
+        assert fund.verify() >= before + 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -19,7 +19,7 @@ from protocol.ledger.artifacts import refusals
 from protocol.ledger.calls import body_of, call_of, event_of, stamp_body
 from protocol.ledger.digest import state_digest
 from protocol.ledger.event import Record, SignedEvent, domain_of, genesis_record, record_at
-from protocol.ledger.evm_cache import Cache, Row
+from protocol.ledger.evm_cache import Cache, Look, Row
 from protocol.ledger.evm_node import BlockHead, LogLine, Node, Reverted
 from protocol.ledger.genesis import Genesis
 from protocol.ledger.ledger import Damage, Receipt, Verification
@@ -31,6 +31,8 @@ from protocol.typed_data import Domain
 _GENESIS = keccak256(b"Genesis(string)").hex()
 #: Functions by which a HEAD is stamped.
 _STAMPS = ("stamp", "stampValues")
+#: How often a node may be behind a block that it has told of, as one of several may, before the block counts as lost.
+_SHORT = 25
 _RECORDED = keccak256(b"Recorded(uint64,bytes32,address,uint256,bytes,bytes)").hex()
 
 
@@ -152,7 +154,7 @@ class EvmLedger:
             state = initial_state(self.genesis, self.address)
             missing.discard(state.head)
             try:
-                for row in self._rows_of(self._first_block, self._trusted().number):
+                for row in self._rows_of(self._first_block, self._trusted(self._node.block()).number):
                     record = record_at(state.height + 1, state.head, max(state.time, row.time), row.event)
                     missing.discard(apply(state, record, signatures=False).head)
                 _check_none_gone(missing)
@@ -213,7 +215,12 @@ class EvmLedger:
 
     def _await(self, event: SignedEvent, number: int) -> Receipt:
         """Wait until the block counts, and return where the event is."""
-        while self._node.block().number < number + self._confirmations:
+        short = 0
+        for _ in range(self._node.patience):
+            newest = self._node.block().number
+            short += newest < number
+            if newest >= number + self._confirmations or short > _SHORT:
+                break  # deep enough, or lost by the chain
             self._node.pause()
         self._sync()
         known = self._known(event)
@@ -258,37 +265,47 @@ class EvmLedger:
         self._state = initial_state(self.genesis, self.address)
         self._records: list[Record] = [genesis_record(self.genesis, self.address)]
         self._by_nonce: dict[tuple[str, int], Record] = {}
-        for row in self._cache.rows():
-            self._take(row)
+        self._block = ""  # hash of the block of the last record
 
     def _sync(self) -> None:
-        """Read what is new; forget what is no longer so."""
+        """Read what is new; forget what is no longer so. Other processes may do the same with the same cache."""
         with self._lock:
-            number, digest = self._cache.read_to
-            if number >= 0 and self._node.block(number).hash != digest:
-                self._part()
-                number, digest = self._cache.read_to
-            trusted = self._trusted()
-            if trusted.number <= number:
-                return
-            rows = list(self._rows_of(max(number + 1, self._first_block), trusted.number))
-            self._cache.add(rows, (trusted.number, trusted.hash))
+            while True:
+                seen = self._cache.look(max(1, self._state.height))
+                top = next(iter(seen.rows), None)
+                if self._block and (top is None or top.block_hash != self._block):
+                    self._begin()  # somebody has forgotten it
+                    continue
+                self._take_all(row for row in seen.rows if row.height > self._state.height)
+                newest = self._node.block()
+                if not self._node.stands(seen.number, seen.digest, newest):
+                    self._part(seen, newest)
+                    continue
+                trusted = newest if not self._confirmations else self._trusted(newest)
+                if trusted.number <= seen.number:
+                    return
+                rows = list(self._rows_of(max(seen.number + 1, self._first_block), trusted.number))
+                self._take_all(rows)
+                if self._cache.add(rows, (trusted.number, trusted.hash), seen):
+                    return
+
+    def _take_all(self, rows: Iterable[Row]) -> None:
+        try:
             for row in rows:
                 self._take(row)
+        except DataError:
+            self._begin()  # what is half taken does not count
+            raise
 
-    def _part(self) -> None:
+    def _part(self, seen: Look, newest: BlockHead) -> None:
         """Go back to the last block that is still in the chain."""
-        last = self._first_block - 1
-        for number, digest in self._cache.blocks():
-            if number <= self._node.block().number and self._node.block(number).hash == digest:
-                last = number
-                break
-        self._cache.forget(last, self._node.block(last).hash if last >= 0 else "")
+        standing = (number for number, digest in self._cache.blocks() if self._node.stands(number, digest, newest))
+        last = min(next(standing, self._first_block - 1), newest.number)
+        self._cache.forget(last, self._node.block(last).hash if last >= 0 else "", seen)
         self._begin()
 
-    def _trusted(self) -> BlockHead:
-        newest = self._node.block()
-        return newest if not self._confirmations else self._node.block(max(0, newest.number - self._confirmations))
+    def _trusted(self, newest: BlockHead) -> BlockHead:
+        return self._node.block(max(0, newest.number - self._confirmations))
 
     def _rows_of(self, first: int, last: int) -> Iterator[Row]:
         times: dict[int, int] = {}
@@ -328,6 +345,7 @@ class EvmLedger:
             ) from error
         self._records.append(record)
         self._by_nonce[record.event.author, record.event.nonce] = record
+        self._block = row.block_hash
 
     def _read_genesis(self) -> tuple[Genesis, LogLine]:
         if not self._node.code(self.address):

@@ -20,6 +20,7 @@ T = TypeVar("T")
 #: Blocks of logs asked for at once; public nodes refuse more.
 SPAN = 2_000
 ATTEMPTS = 5
+PAUSE_S = 0.2
 GWEI = 10**9
 
 
@@ -105,6 +106,12 @@ class Node:
         raw = self._ask(lambda: self.web3.eth.get_block(number))
         return BlockHead(int(raw["number"]), bytes(raw["hash"]).hex(), int(raw["timestamp"]))
 
+    def stands(self, number: int, digest: str, newest: BlockHead) -> bool:
+        """Return whether a block is in the chain that ends with `newest`; none, number -1, always is."""
+        if number < 0 or number > newest.number:
+            return number < 0
+        return (newest if number == newest.number else self.block(number)).hash == digest
+
     def code(self, address: str) -> bytes:
         """Return the code at an address, empty if there is none."""
         return bytes(self._ask(lambda: self.web3.eth.get_code(address)))
@@ -156,9 +163,14 @@ class Node:
         asked = {"data": "0x" + data.hex()} | ({"to": to} if to else {}) | ({"from": sender} if sender else {})
         return bytes(self._ask(lambda: self.web3.eth.call(asked, block)))
 
+    @property
+    def patience(self) -> int:
+        """How often to :meth:`pause` for something at most."""
+        return int(self._timeout_s / PAUSE_S)
+
     def pause(self) -> None:
         """Wait a moment for the next block."""
-        self._wait(0.2)
+        self._wait(PAUSE_S)
 
     def send(self, key: Key, to: str, data: bytes) -> int:
         """Send a transaction, wait until it is in a block, and return the block's number. Without `to` it makes a contract.
@@ -272,7 +284,7 @@ class Node:
         raise ClusterError(f"the node does not answer: {problem}; check its address and whether it runs") from problem
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a defect
+class Refused(ClusterError):  # noqa: N818 - an answer, not a defect
     """The node answers with an error."""
 
 

@@ -206,6 +206,77 @@ def test_what_a_chain_takes_back_is_forgotten_and_can_be_sent_again(place: Place
     assert state_digest(place.view().state()) == state_digest(network.state)
 
 
+def test_a_chain_that_got_shorter_is_read_as_it_is(place: Place) -> None:
+    cache = place.folder / "cache.sqlite"
+    network, provider = place.network(cache=cache), place.chain.web3.provider
+    network.send("alice", "stake", amount=1)
+    tester = getattr(provider, "ethereum_tester", None)
+    mark = tester.take_snapshot() if tester else provider.make_request("evm_snapshot", [])["result"]
+    events = []
+    for amount in (2, 3):
+        events.append(network.event("alice", "stake", amount=amount))
+        network.ledger.append(events[-1])
+    seen = network.ledger.tip().hash
+    if tester:
+        tester.revert_to_snapshot(mark)
+    else:
+        provider.make_request("evm_revert", [mark])
+    for ledger in (network.ledger, place.view(cache=cache)):
+        assert ledger.tip().height == 1
+        assert not ledger.verify(seen).ok
+    assert [network.ledger.append(event).new for event in events] == [True, True]
+    assert network.state.accounts[ADDRESS["alice"]].stake == 6
+
+
+def test_several_programs_of_one_home_share_what_was_read(place: Place) -> None:
+    """What one has read and kept the others find, in whatever order they look, and whatever the chain takes back."""
+    cache, provider = place.folder / "cache.sqlite", place.chain.web3.provider
+    one, two, three = (place.network(cache=cache) for _ in range(3))
+    tester = getattr(provider, "ethereum_tester", None)
+    for amount in (1, 2, 3):
+        one.send("alice", "stake", amount=amount)
+    assert two.state.accounts[ADDRESS["alice"]].stake == 6
+    two.send("bob", "stake", amount=1)
+    mark = tester.take_snapshot() if tester else provider.make_request("evm_snapshot", [])["result"]
+    one.send("alice", "stake", amount=10)
+    assert {other.state.height for other in (one, two)} == {5}
+    if tester:
+        tester.revert_to_snapshot(mark)
+    else:
+        provider.make_request("evm_revert", [mark])
+    two.send("alice", "stake", amount=20)
+    for network in (three, one, two):
+        assert network.state.accounts[ADDRESS["alice"]].stake == 26
+        assert [record.height for record in network.ledger.records()] == list(range(6))
+    assert len({state_digest(network.state) for network in (one, two, three)}) == 1
+
+
+def test_what_an_author_is_told_of_a_block_that_was_lost(place: Place) -> None:
+    class Unlucky(type(place.node())):  # type: ignore[misc]  # one of two
+        """The chain forgets the newest block while its depth is awaited."""
+
+        def pause(self) -> None:
+            provider = self.web3.provider
+            if mark:
+                if tester := getattr(provider, "ethereum_tester", None):
+                    tester.revert_to_snapshot(mark.pop())
+                else:
+                    provider.make_request("evm_revert", [mark.pop()])
+
+    node = Unlucky(place.chain.web3, wait=lambda seconds: None)
+    careful, provider = place.network(node=node, confirmations=1), place.chain.web3.provider
+    event = careful.event("alice", "stake", amount=1)
+    tester = getattr(provider, "ethereum_tester", None)
+    mark = [tester.take_snapshot() if tester else provider.make_request("evm_snapshot", [])["result"]]
+    with pytest.raises(DataError, match="is gone: send it again"):
+        careful.ledger.append(event)
+    hasty = place.network()
+    assert hasty.ledger.append(event).new
+    place.core.token.send(DEPLOYER, "approve", DEPLOYER, 1)
+    assert not careful.ledger.append(event).new
+    assert careful.state.accounts[ADDRESS["alice"]].stake == 1
+
+
 def test_unconfirmed_blocks_do_not_count(place: Place) -> None:
     network, careful = place.network(), place.view(confirmations=2)
     network.send("alice", "stake", amount=1)

@@ -106,30 +106,49 @@ class Web3Chain(Evm):
         return inner if isinstance(inner, bytes) else bytes(ast.literal_eval(str(inner)))
 
 
-def in_process() -> Web3Chain:
+def in_process(time: int | None = None) -> Web3Chain:
+    """Return a chain in this process, whose first block is of a time if one is given."""
     from eth_tester import EthereumTester, PyEVMBackend
 
-    return Web3Chain(Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend()))))
+    changed = {"timestamp": time} if time else {}
+    backend = PyEVMBackend(genesis_parameters=PyEVMBackend.generate_genesis_params(changed))
+    return Web3Chain(Web3(EthereumTesterProvider(EthereumTester(backend))))
 
 
 class Anvil:
-    """An anvil process of our own."""
+    """An anvil process of our own; with `kept` it writes its state into the folder every second."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, kept: bool = False) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [ANVIL, "--host", "127.0.0.1", "--port", str(self.port), "--silent", "--timestamp", "1700000000"]
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(folder)}
-        )
+        self.folder, self.state = folder, folder / "anvil.json" if kept else None
         self.web3 = Web3(HTTPProvider(self.url))
-        for _ in range(200):
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [ANVIL, "--host", "127.0.0.1", "--port", str(self.port), "--silent", "--timestamp", "1700000000"]
+        command += ["--state", self.state, "--state-interval", "1"] if self.state else []
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"HOME": str(self.folder)},
+        )
+        for _ in range(600):
             if self.web3.is_connected():
                 return
+            assert self.process.poll() is None, "anvil ends at once; is its state file whole?"
             clock.sleep(0.05)
         raise AssertionError("anvil does not answer")
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait(timeout=10)
 
     def close(self) -> None:
         self.process.terminate()

@@ -15,6 +15,7 @@ from protocol.ledger.commitments import (
     screen_subject,
 )
 from protocol.ledger.event import (
+    NOBODY,
     Record,
     SignedEvent,
     domain_of,
@@ -103,10 +104,10 @@ class Clock:
 class PureLedger:
     """The state machine and nothing else: no file, and the state itself instead of copies."""
 
-    def __init__(self, genesis: Genesis, clock: Clock) -> None:
-        self.genesis, self.domain, self.clock = genesis, domain_of(genesis), clock
-        self.chain: list[Record] = [genesis_record(genesis)]
-        self.now = initial_state(genesis)
+    def __init__(self, genesis: Genesis, clock: Clock, author: str = NOBODY) -> None:
+        self.genesis, self.domain, self.clock = genesis, domain_of(genesis, author), clock
+        self.chain: list[Record] = [genesis_record(genesis, author)]
+        self.now = initial_state(genesis, author)
 
     def append(self, event: SignedEvent) -> Receipt:
         record = record_at(self.now.height + 1, self.now.head, max(self.now.time, int(self.clock())), event)
