@@ -163,6 +163,7 @@ def test_never_revealing_costs_who_does_it_and_stops_nobody(network: Network) ->
     assert network.state.submissions[block_hash].status in {"undecided", "open"}
 
 
+@pytest.mark.slow
 def test_more_deadlines_than_fit_one_event_are_worked_off_in_parts() -> None:
     network = twin_network(
         made_genesis().model_copy(update={"params": made_genesis().params.model_copy(update={"bond": 1})})

@@ -33,6 +33,7 @@ def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Web3Chain]
         anvil.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_module_goes_all_the_way_and_its_miner_is_paid(chain: Web3Chain) -> None:
     start = (chain.time // DAY_S + 1) * DAY_S

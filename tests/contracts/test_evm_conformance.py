@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from test_evm_ledger import InProcessNode
     from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 #: Seconds before the genesis at which the contracts are put on the chain.
 BEFORE = 1_000
 

@@ -49,6 +49,7 @@ def gathered(name: str) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [one for name in RULES for one in gathered(f"test_ledger_{name}")])
 def test_the_contracts_keep_the_rule(test: Callable[[Network], None]) -> None:
     network = twin_network()
