@@ -63,7 +63,7 @@ def test_the_setting_names_the_default() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("doctor", r"neither a kind \(local\) nor an address .*a command goes before its options: `doctor "),
+        ("doctor", r"neither a kind \(local, ec2\) nor an address .*a command goes before its options: `doctor "),
         ("", "--cluster ''"),
         ("host:8786", "such as tcp://host:8786"),
         ("tcp://host", "tcp://host"),
