@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -247,7 +248,7 @@ class EvmLedger:
         state = self._state
         moment = max(state.time, int(self._clock()), self._node.block().time)
         event.check_signature(self.domain)
-        with _Rehearsal(), state.transaction():
+        with suppress(_Over), state.transaction():
             apply(state, record_at(state.height + 1, state.head, moment, event), signatures=False)
             raise _Over
 
@@ -388,11 +389,3 @@ def _check_none_gone(missing: set[str]) -> None:
 
 class _Over(Exception):  # noqa: N818 - not an error: it undoes a rehearsal
     """A rehearsal went well."""
-
-
-class _Rehearsal:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        return kind is _Over
