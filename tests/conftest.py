@@ -1,8 +1,9 @@
 """What all tests share: property tests are not judged by the clock of a busy machine, leave nothing behind, and try the
-same cases in every run; a simulated S3."""
+same cases in every run, and end; a simulated S3."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,21 @@ from benchmarks.loopback_s3 import ENVIRONMENT, LoopbackS3, loopback_s3
 
 settings.register_profile("unhurried", deadline=None, database=None, derandomize=True)
 settings.load_profile("unhurried")
+
+RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the slow tests an hour; the others have what pyproject.toml says."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.fixture(autouse=True)
+def recursion_limit() -> None:
+    """Undo what py-evm and py_ecc do at import: at their limits a deeply nested text overflows the C stack of ``json``."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 @pytest.fixture(scope="session")
