@@ -18,16 +18,20 @@ for (const folder of Object.keys(targets))
   for (const name of readdirSync(join(here, folder)).sort())
     if (name.endsWith(".sol")) sources[`${folder}/${name}`] = { content: readFileSync(join(here, folder, name), "utf8") };
 
-const input = {
-  language: "Solidity",
-  sources,
-  settings: {
+// How often the optimizer expects code to run: often is cheap and long. Registry would be longer than a contract may be.
+const OFTEN = 1000;
+const SHORT = { "src/Registry.sol": 200 };
+const wanted = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"];
+const compiled = (runs, files) => {
+  const settings = {
     evmVersion: "cancun",
     viaIR: true,
-    optimizer: { enabled: true, runs: 1000 },
+    optimizer: { enabled: true, runs },
     metadata: { bytecodeHash: "none", appendCBOR: false },
-    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
-  },
+    outputSelection: Object.fromEntries(files.map((file) => [file, { "*": wanted }])),
+  };
+  const input = { language: "Solidity", sources, settings };
+  return JSON.parse(solc.compile(JSON.stringify(input), { import: found }));
 };
 const found = (path) => {
   try {
@@ -36,8 +40,12 @@ const found = (path) => {
     return { error: String(error) };
   }
 };
-const output = JSON.parse(solc.compile(JSON.stringify(input), { import: found }));
-const problems = (output.errors ?? []).filter(
+const outputs = [
+  compiled(OFTEN, Object.keys(sources).filter((file) => !(file in SHORT))),
+  ...Object.entries(SHORT).map(([file, runs]) => compiled(runs, [file])),
+];
+const contractsOf = outputs.flatMap((output) => Object.entries(output.contracts ?? {}));
+const problems = outputs.flatMap((output) => output.errors ?? []).filter(
   (one) => one.severity === "error" || !one.sourceLocation?.file.startsWith("@"), // warnings of libraries are theirs
 );
 for (const one of problems) console.error(one.formattedMessage);
@@ -45,7 +53,7 @@ if (problems.length) process.exit(1);
 
 let different = 0;
 const keep = { src: new Set(), test: new Set() };
-for (const [file, contracts] of Object.entries(output.contracts)) {
+for (const [file, contracts] of contractsOf) {
   const folder = file.split("/")[0];
   if (!(folder in targets)) continue;
   for (const [name, contract] of Object.entries(contracts)) {

@@ -19,8 +19,8 @@ abstract contract Blocks {
     }
 
     struct Terms {
-        uint128 bond;
-        uint128 fee;
+        uint96 bond;
+        uint96 fee;
         uint64 revealWindow;
         uint64 reportWindow;
         uint64 reportReveal;
@@ -30,14 +30,16 @@ abstract contract Blocks {
     }
 
     struct Topic {
-        uint32 number;
+        uint24 number;
         uint32 submissions;
     }
 
+    /// @notice Who holds the bond, nobody once it is revealed; it stays until `revealBy`. `place` is that in the queue, from 1.
     struct Commitment {
         address committer;
         uint40 revealBy;
-        uint32 topic;
+        uint24 topic;
+        uint32 place;
     }
 
     struct Submission {
@@ -77,8 +79,8 @@ abstract contract Blocks {
     );
 
     ILedger public immutable ledger;
-    uint128 public immutable bond;
-    uint128 public immutable fee;
+    uint96 public immutable bond;
+    uint96 public immutable fee;
     uint64 public immutable revealWindow;
     uint64 public immutable maxAge;
     int64 public immutable dropLogE;
@@ -91,11 +93,11 @@ abstract contract Blocks {
     /// @notice The standing block of a pipeline.
     mapping(bytes32 pipelineId => bytes32 blockHash) public standing;
 
-    uint32 private _topics;
+    uint24 private _topics;
     uint64 private _nextForfeit;
     uint64 private _nextAge;
-    /// By the first 27 bytes of the commitment; the same with their end of time, in the order they fall due.
-    mapping(bytes27 short => Commitment) private _commitments;
+    mapping(bytes32 commitment => Commitment) private _commitments;
+    /// Commitments in the order they fall due.
     bytes32[] private _forfeits;
     bytes32[] private _minted;
 
@@ -123,23 +125,22 @@ abstract contract Blocks {
         bytes32 name = keccak256(bytes(topic));
         bytes32 structHash = keccak256(abi.encode(COMMIT, author, nonce, name, commitment));
         ledger.record("commit", author, nonce, msg.sender, structHash, abi.encode(topic, commitment), signature);
-        bytes27 short = bytes27(commitment);
-        if (_commitments[short].committer != address(0)) revert CommitmentUsed();
+        if (_commitments[commitment].committer != address(0)) revert CommitmentUsed();
         ledger.charge(author, bond);
         uint40 due = uint40(block.timestamp + revealWindow);
-        uint32 number = topics[name].number;
+        uint24 number = topics[name].number;
         if (number == 0) {
             number = ++_topics;
             topics[name].number = number;
         }
-        _commitments[short] = Commitment(author, due, number);
-        _forfeits.push(bytes32(short) | bytes32(uint256(due)));
+        _forfeits.push(commitment);
+        _commitments[commitment] = Commitment(author, due, number, uint32(_forfeits.length));
         ledger.remind(due);
     }
 
     /// @notice Make a module public, number it and open its ballot.
-    /// @param source The module's text, or nothing: then it is off the chain under its hash, and who keeps it back cannot be
-    /// judged.
+    /// @param blockHash The sha256 of the module.
+    /// @param source The module's text, UTF-8.
     function reveal(
         address author,
         uint256 nonce,
@@ -151,14 +152,14 @@ abstract contract Blocks {
         bytes calldata signature
     ) external {
         if (source.length > MAX_SOURCE) revert Oversized();
-        if (source.length > 0 && sha256(source) != blockHash) revert Malformed();
+        if (source.length == 0 || sha256(source) != blockHash || !Text.isUtf8(source)) revert Malformed();
         {
             bytes32 structHash =
                 keccak256(abi.encode(REVEAL, author, nonce, commitment, salt, keccak256(bytes(topic)), blockHash));
             bytes memory body = abi.encode(commitment, salt, topic, blockHash, source);
             ledger.record("reveal", author, nonce, msg.sender, structHash, body, signature);
         }
-        Commitment memory hidden = _commitments[bytes27(commitment)];
+        Commitment memory hidden = _commitments[commitment];
         if (hidden.committer == address(0)) revert NoCommitment();
         if (keccak256(abi.encode(blockHash, author, salt)) != commitment) revert WrongOpening();
         Topic storage place = topics[keccak256(bytes(topic))];
@@ -166,16 +167,17 @@ abstract contract Blocks {
         Status before = submissions[blockHash].status;
         if (before != Status.None && before != Status.Undecided) revert Duplicate();
         ledger.charge(author, fee);
-        delete _commitments[bytes27(commitment)];
+        _commitments[commitment].committer = address(0);
         submissions[blockHash] = Submission(
             author, hidden.topic, ++place.submissions, Status.Open, hidden.committer, uint40(block.timestamp)
         );
         _openScreen(blockHash);
     }
 
-    /// @notice What is held for a commitment: who paid the bond, until when it can be opened, number of the topic.
+    /// @notice What is known of a commitment: who paid the bond (nobody once it is revealed), until when it can be opened, number of
+    /// the topic, place in the queue.
     function commitmentOf(bytes32 commitment) external view returns (Commitment memory) {
-        return _commitments[bytes27(commitment)];
+        return _commitments[commitment];
     }
 
     /// @notice How many model blocks were minted.
@@ -219,12 +221,12 @@ abstract contract Blocks {
         uint256 end = _forfeits.length;
         for (; i < end; i++) {
             bytes32 entry = _forfeits[i];
-            due = uint40(uint256(entry));
+            Commitment memory hidden = _commitments[entry];
+            bool here = hidden.place == i + 1; // else it was revealed and made again since: nothing to wait for
+            due = here ? hidden.revealBy : uint64(block.timestamp);
             if (due > block.timestamp || steps == 0) break;
-            if (_commitments[bytes27(entry)].revealBy == due) {
-                delete _commitments[bytes27(entry)];
-                lost += bond;
-            }
+            if (hidden.committer != address(0) && here) lost += bond;
+            if (here) delete _commitments[entry];
             steps--;
             due = NEVER;
         }

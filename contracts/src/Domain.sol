@@ -10,8 +10,8 @@ library Domain {
         return keccak256(abi.encode(TYPE, keccak256("longtail"), keccak256("1"), block.chainid, salt));
     }
 
-    /// @notice What is signed for a struct.
-    function digest(bytes32 salt, bytes32 structHash) internal view returns (bytes32) {
-        return keccak256(abi.encodePacked(hex"1901", separator(salt), structHash));
+    /// @notice What is signed for a struct in a domain.
+    function digest(bytes32 domain, bytes32 structHash) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
     }
 }

@@ -15,21 +15,27 @@ interface ILedger {
         bytes calldata signature
     ) external returns (uint64 number);
 
-    /// @notice The same for a claim, and pay what was earned. Modules only.
+    /// @notice The same for a claim of `total` since the genesis, and pay what is not paid yet. Modules only.
+    /// @param proven Whether the total is under the newest HEAD.
     function recordClaim(
         address author,
         uint256 nonce,
         address sender,
         bytes32 structHash,
-        uint256 earned,
+        uint256 total,
+        bool proven,
         bytes calldata body,
         bytes calldata signature
     ) external;
 
-    /// @notice The same for a HEAD, which its author brings, and whether the signers have a quorum. Modules only.
-    function recordStamp(address author, uint256 nonce, bytes32 head, address[] calldata signers)
-        external
-        returns (uint64 number, bool quorum);
+    /// @notice The same for a HEAD, which its author brings, and whether a quorum has signed the struct. Modules only.
+    function recordStamp(
+        address author,
+        uint256 nonce,
+        bytes32 structHash,
+        bytes calldata body,
+        bytes calldata signatures
+    ) external returns (uint256 number, bool quorum);
 
     /// @notice Take from, or add to, a balance. Modules only.
     function charge(address account, uint256 amount) external;
@@ -55,8 +61,10 @@ interface ILedger {
     /// @notice Voting stake of all validators, and how many they are.
     function votes() external view returns (uint256 stake, uint256 count);
 
-    /// @notice Whether the accounts, each named once, have more than two thirds of the validators' stake.
-    function isQuorum(address[] calldata accounts) external view returns (bool);
+    /// @notice Whether validators with more than two thirds of the stake have signed a struct in the ledger's domain.
+    /// @param signatures 500 at most, 65 bytes each: r, s in the lower half of the group order, v 27 or 28; in ascending order of the
+    /// signers' addresses, so that nobody counts twice. Those without voting stake count nothing.
+    function isQuorum(bytes32 structHash, bytes calldata signatures) external view returns (bool);
 
     /// @notice The hash of the genesis, which names the ledger.
     function salt() external view returns (bytes32);

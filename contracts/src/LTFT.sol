@@ -38,7 +38,7 @@ contract LTFT is ERC20, ERC20Permit {
             _mint(holders[i], amounts[i]);
         }
         initial = totalSupply();
-        if (initial + cap > type(uint128).max || first > type(uint128).max || era > type(uint64).max) revert Misdeployed();
+        if (initial + cap > type(uint96).max || first > type(uint96).max || era > type(uint64).max) revert Misdeployed();
     }
 
     /// @notice Make `amount` wei for the ledger, within what emission allows up to and including a HEAD's period. Ledger only.

@@ -11,6 +11,7 @@ import {Keys} from "./Keys.sol";
 import {LTFT} from "./LTFT.sol";
 import {
     Behind,
+    Claimed,
     Funds,
     Identity,
     Malformed,
@@ -20,8 +21,10 @@ import {
     NotAllowed,
     Registered,
     ReportsOpen,
-    Signature
+    Signature,
+    WrongClaim
 } from "./Refusals.sol";
+import {Stacked} from "./Stacked.sol";
 import {Text} from "./Text.sol";
 
 /// @title Ledger: accounts, their money and stakes, and the one order of all events
@@ -33,47 +36,50 @@ import {Text} from "./Text.sol";
 contract Ledger is ILedger, ILedgerOfToken {
     using SafeERC20 for IERC20;
 
+    /// @notice Somebody, in one slot; `claimed` is what was paid to it under HEADs so far.
     struct Account {
-        uint128 balance;
-        uint64 nonce;
-        uint32 openReports;
+        uint96 balance;
+        uint32 nonce;
+        uint24 openReports;
         bool known;
+        uint96 claimed;
     }
 
     struct Unstaking {
         address account;
         uint64 due;
-        uint128 amount;
+        uint96 amount;
     }
 
+    /// What nearly every event reads or writes, in one slot: rewards not claimed yet, the voting stake of all validators, number of
+    /// the last record, when the next thing falls due.
     struct Hot {
-        uint128 pool;
-        uint64 height;
-        uint64 due;
+        uint96 owed;
+        uint96 stake;
+        uint32 height;
+        uint32 due;
     }
 
-    struct Rewards {
-        uint128 deposited;
-        uint128 owed;
-    }
-
-    struct Validators {
-        uint128 stake;
-        uint64 count;
-        uint64 nextUnstake;
+    /// The rest, in one slot: money that belongs to nobody, rewards not earned yet, how many validators there are, and the first of
+    /// {_unstakes} that is not paid.
+    struct Cold {
+        uint96 pool;
+        uint96 deposited;
+        uint32 validators;
+        uint32 nextUnstake;
     }
 
     struct Terms {
-        uint128 welcome;
-        uint128 minStake;
-        uint128 reportPenalty;
+        uint96 welcome;
+        uint96 minStake;
+        uint96 reportPenalty;
         uint64 unstakeDelay;
     }
 
     struct First {
         address account;
-        uint128 balance;
-        uint128 stake;
+        uint96 balance;
+        uint96 stake;
     }
 
     /// @notice The text of record 0, whose sha256 is {salt}: it names this contract, the chain, parameters and accounts.
@@ -90,7 +96,8 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     /// What is due is worked through with the next event, as long as it is not more than this.
     uint256 private constant STEPS = 64;
-    uint64 private constant NEVER = type(uint64).max;
+    /// Nothing waits. Times of the ledger end here, in 2106.
+    uint32 private constant NEVER = type(uint32).max;
     bytes32 private constant REGISTER = keccak256(
         "Register(address author,uint256 nonce,string name,string public_key,string cosmos_address,string cosmos_signature)"
     );
@@ -106,17 +113,23 @@ contract Ledger is ILedger, ILedgerOfToken {
     address public immutable registry;
     address public immutable heads;
     bytes32 public immutable salt;
-    uint128 public immutable welcome;
-    uint128 public immutable minStake;
-    uint128 public immutable reportPenalty;
+    uint256 private immutable _chain;
+    bytes32 private immutable _domain;
+    uint96 public immutable welcome;
+    uint96 public immutable minStake;
+    uint96 public immutable reportPenalty;
     uint64 public immutable unstakeDelay;
 
     Hot private _hot;
-    Validators private _validators;
-    Rewards public rewards;
+    Cold private _cold;
     mapping(address account => Account) public accounts;
     mapping(address account => uint256) public stakeOf;
     Unstaking[] private _unstakes;
+
+    modifier onlyHeads() {
+        if (msg.sender != heads) revert NotAllowed();
+        _;
+    }
 
     modifier onlyModule() {
         if (msg.sender != registry && msg.sender != heads) revert NotAllowed();
@@ -129,25 +142,26 @@ contract Ledger is ILedger, ILedgerOfToken {
         LTFT token_,
         address registry_,
         address heads_,
-        uint128 pool_,
+        uint96 pool_,
         Terms memory terms,
         First[] memory first
     ) {
         string memory text =
             string.concat('{"event":{"author":"', Strings.toChecksumHexString(address(this)), genesisTail);
         salt = sha256(bytes(text));
+        (_chain, _domain) = (block.chainid, Domain.separator(salt));
         emit Genesis(text);
         (token, registry, heads) = (token_, registry_, heads_);
         (welcome, minStake) = (terms.welcome, terms.minStake);
         (reportPenalty, unstakeDelay) = (terms.reportPenalty, terms.unstakeDelay);
         accounts[address(token_)].known = true;
         uint256 inside = pool_;
-        uint128 stakes = 0;
-        uint64 count = 0;
+        uint96 stakes = 0;
+        uint32 count = 0;
         for (uint256 i = 0; i < first.length; i++) {
             First memory one = first[i];
             if (accounts[one.account].known || (one.stake > 0 && one.stake < terms.minStake)) revert Misdeployed();
-            accounts[one.account] = Account(one.balance, 0, 0, true);
+            accounts[one.account] = Account(one.balance, 0, 0, true, 0);
             if (one.stake > 0) {
                 stakeOf[one.account] = one.stake;
                 stakes += one.stake;
@@ -155,8 +169,8 @@ contract Ledger is ILedger, ILedgerOfToken {
             }
             inside += uint256(one.balance) + one.stake;
         }
-        _hot = Hot(pool_, 0, NEVER);
-        _validators = Validators(stakes, count, 0);
+        _hot = Hot(0, stakes, 0, NEVER);
+        _cold = Cold(pool_, 0, count, 0);
         if (token_.ledger() != address(this) || token_.balanceOf(address(this)) < inside) revert Misdeployed();
         if (terms.minStake == 0 || registry_ == address(0) || heads_ == address(0)) revert Misdeployed();
     }
@@ -198,9 +212,9 @@ contract Ledger is ILedger, ILedgerOfToken {
         if (Keys.addressOf(publicKey) != author || !Keys.signed(author, message, cosmosSignature)) {
             revert Identity();
         }
-        uint128 gift = welcome < _hot.pool ? welcome : _hot.pool;
-        _hot.pool -= gift;
-        accounts[author] = Account(gift, 1, 0, true);
+        uint96 gift = welcome < _cold.pool ? welcome : _cold.pool;
+        _cold.pool -= gift;
+        accounts[author] = Account(gift, 1, 0, true, 0);
         _log("register", author, nonce, abi.encode(name, publicKey, cosmos, cosmosSignature), signature);
     }
 
@@ -211,7 +225,7 @@ contract Ledger is ILedger, ILedgerOfToken {
         _charge(author, amount);
         _log("transfer", author, nonce, abi.encode(to, amount), signature);
         if (to == address(token)) IERC20(address(token)).safeTransfer(author, amount);
-        else accounts[to].balance += uint128(amount);
+        else accounts[to].balance += uint96(amount);
     }
 
     /// @notice Move money from the author's balance to its stake.
@@ -228,7 +242,7 @@ contract Ledger is ILedger, ILedgerOfToken {
         if (stakeOf[author] < amount) revert Funds();
         _setStake(author, stakeOf[author] - amount);
         uint64 due = uint64(block.timestamp) + unstakeDelay;
-        _unstakes.push(Unstaking(author, due, uint128(amount)));
+        _unstakes.push(Unstaking(author, due, uint96(amount)));
         _remind(due);
     }
 
@@ -236,7 +250,7 @@ contract Ledger is ILedger, ILedgerOfToken {
     function deposit(address author, uint256 nonce, uint256 amount, bytes calldata signature) external {
         _openSimple("deposit", DEPOSIT, author, nonce, amount, signature);
         _charge(author, amount);
-        rewards.deposited += uint128(amount);
+        _cold.deposited += uint96(amount);
     }
 
     /// @notice Destroy money of the author.
@@ -266,7 +280,7 @@ contract Ledger is ILedger, ILedgerOfToken {
         _advance();
         if (amount == 0) revert Malformed();
         if (!accounts[to].known || to == address(token)) revert NoAccount(to);
-        accounts[to].balance += uint128(amount);
+        accounts[to].balance += uint96(amount);
         _outside("transfer", abi.encode(to, amount));
         IERC20(address(token)).safeTransferFrom(msg.sender, address(this), amount);
     }
@@ -275,7 +289,7 @@ contract Ledger is ILedger, ILedgerOfToken {
     function give(uint256 amount) external {
         _advance();
         if (amount == 0) revert Malformed();
-        rewards.deposited += uint128(amount);
+        _cold.deposited += uint96(amount);
         _outside("deposit", abi.encode(amount));
         IERC20(address(token)).safeTransferFrom(msg.sender, address(this), amount);
     }
@@ -317,28 +331,39 @@ contract Ledger is ILedger, ILedgerOfToken {
         uint256 nonce,
         address sender,
         bytes32 structHash,
-        uint256 earned,
+        uint256 total,
+        bool proven,
         bytes calldata body,
         bytes calldata signature
-    ) external onlyModule {
+    ) external onlyHeads {
         _advance();
         _check(author, nonce, sender, structHash, signature);
-        rewards.owed -= uint128(earned);
-        accounts[author].balance += uint128(earned);
+        if (!proven || total > type(uint96).max) revert WrongClaim();
+        Account storage account = accounts[author];
+        uint96 before = account.claimed;
+        if (total < before) revert WrongClaim();
+        if (total == before) revert Claimed();
+        uint96 earned = uint96(total) - before;
+        account.balance += earned;
+        account.claimed = uint96(total);
+        _hot.owed -= earned;
         _log("claim", author, nonce, body, signature);
     }
 
     /// @inheritdoc ILedger
-    function recordStamp(address author, uint256 nonce, bytes32 head, address[] calldata signers)
-        external
-        onlyModule
-        returns (uint64 number, bool quorum)
-    {
+    function recordStamp(
+        address author,
+        uint256 nonce,
+        bytes32 structHash,
+        bytes calldata body,
+        bytes calldata signatures
+    ) external onlyHeads returns (uint256 number, bool quorum) {
         _advance();
         _checkNonce(author, nonce);
-        number = ++_hot.height;
-        emit Recorded(number, "stamp", author, nonce, bytes.concat(head), "");
-        quorum = isQuorum(signers);
+        quorum = _isQuorum(_votes(structHash, signatures));
+        uint64 next = ++_hot.height;
+        emit Recorded(next, "stamp", author, nonce, body, "");
+        number = next;
     }
 
     /// @inheritdoc ILedger
@@ -348,12 +373,12 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     /// @inheritdoc ILedger
     function pay(address account, uint256 amount) external onlyModule {
-        accounts[account].balance += uint128(amount);
+        accounts[account].balance += uint96(amount);
     }
 
     /// @inheritdoc ILedger
     function toPool(uint256 amount) external onlyModule {
-        _hot.pool += uint128(amount);
+        _cold.pool += uint96(amount);
     }
 
     /// @inheritdoc ILedger
@@ -371,7 +396,7 @@ contract Ledger is ILedger, ILedgerOfToken {
         uint256 has = stakeOf[account];
         uint256 amount = has < reportPenalty ? has : reportPenalty;
         _setStake(account, has - amount);
-        _hot.pool += uint128(amount);
+        _cold.pool += uint96(amount);
         accounts[account].openReports -= 1;
     }
 
@@ -381,11 +406,12 @@ contract Ledger is ILedger, ILedgerOfToken {
     }
 
     /// @inheritdoc ILedger
-    function reward(uint256 period, uint256 amount) external onlyModule {
-        Rewards memory now_ = rewards;
-        uint256 spent = amount < now_.deposited ? amount : now_.deposited;
-        rewards = Rewards(now_.deposited - uint128(spent), now_.owed + uint128(amount));
+    function reward(uint256 period, uint256 amount) external onlyHeads {
+        uint96 deposited = _cold.deposited;
+        uint256 spent = amount < deposited ? amount : deposited;
+        if (spent > 0) _cold.deposited = deposited - uint96(spent);
         if (amount > spent) token.mint(period, amount - spent);
+        _hot.owed += uint96(amount); // it is there: deposited, or the token has found room for it under its cap
     }
 
     // ----------------------------------------------------------------------------------------------------------- views
@@ -401,7 +427,17 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     /// @inheritdoc ILedger
     function votes() external view returns (uint256, uint256) {
-        return (_validators.stake, _validators.count);
+        return (_hot.stake, _cold.validators);
+    }
+
+    /// @notice Rewards that no HEAD has paid for yet, and those that nobody has claimed yet.
+    function rewards() external view returns (uint256 deposited, uint256 owed) {
+        return (_cold.deposited, _hot.owed);
+    }
+
+    /// @notice Wei paid to an account out of rewards so far.
+    function claimed(address account) external view returns (uint256) {
+        return accounts[account].claimed;
     }
 
     /// @inheritdoc ILedger
@@ -411,17 +447,17 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     /// @notice Wei that belong to nobody: welcomes are paid from it; fees, lost bonds and fines flow into it.
     function pool() external view returns (uint256) {
-        return _hot.pool;
+        return _cold.pool;
     }
 
-    /// @notice When the next thing falls due; far away if nothing waits.
+    /// @notice When the next thing falls due; in 2106 if nothing waits.
     function nextDue() external view returns (uint64) {
         return _hot.due;
     }
 
     /// @notice Stake on its way back to balances, from the first that is not paid yet.
     function unstaking() external view returns (Unstaking[] memory waiting) {
-        uint256 start = _validators.nextUnstake;
+        uint256 start = _cold.nextUnstake;
         waiting = new Unstaking[](_unstakes.length - start);
         for (uint256 i = 0; i < waiting.length; i++) {
             waiting[i] = _unstakes[start + i];
@@ -434,13 +470,8 @@ contract Ledger is ILedger, ILedgerOfToken {
     }
 
     /// @inheritdoc ILedger
-    function isQuorum(address[] calldata list) public view returns (bool) {
-        uint256 sum = 0;
-        for (uint256 i = 0; i < list.length; i++) {
-            uint256 has = stakeOf[list[i]];
-            if (has >= minStake) sum += has;
-        }
-        return sum * 3 > uint256(_validators.stake) * 2;
+    function isQuorum(bytes32 structHash, bytes calldata signatures) external view returns (bool) {
+        return _isQuorum(_votes(structHash, signatures));
     }
 
     // --------------------------------------------------------------------------------------------------------- private
@@ -471,7 +502,7 @@ contract Ledger is ILedger, ILedgerOfToken {
     function _checkNonce(address author, uint256 nonce) private {
         Account storage account = accounts[author];
         if (!account.known) revert NoAccount(author);
-        uint64 expected = account.nonce;
+        uint32 expected = account.nonce;
         if (nonce != expected) revert Nonce(expected);
         account.nonce = expected + 1;
     }
@@ -482,13 +513,40 @@ contract Ledger is ILedger, ILedgerOfToken {
             if (sender != author) revert Signature();
             return;
         }
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(Domain.digest(salt, structHash), signature);
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(_digest(structHash), signature);
         if (problem != ECDSA.RecoverError.NoError || signer != author) revert Signature();
+    }
+
+    /// What is signed for a struct; a chain that split off and took another id has another domain.
+    function _digest(bytes32 structHash) private view returns (bytes32) {
+        return Domain.digest(block.chainid == _chain ? _domain : Domain.separator(salt), structHash);
+    }
+
+    /// The voting stake of those who signed a struct.
+    function _votes(bytes32 structHash, bytes calldata signatures) private view returns (uint256 stake_) {
+        bytes32 digest = _digest(structHash);
+        uint256 count = Stacked.count(signatures);
+        address last = address(0);
+        for (uint256 i = 0; i < count; i++) {
+            address signer = Stacked.signer(digest, signatures, i);
+            if (signer <= last) revert Signature();
+            last = signer;
+            uint256 has = stakeOf[signer];
+            unchecked {
+                if (has >= minStake) stake_ += has; // together less than 2 ** 96
+            }
+        }
+    }
+
+    function _isQuorum(uint256 stake_) private view returns (bool) {
+        unchecked {
+            return stake_ * 3 > uint256(_hot.stake) * 2; // both are less than 2 ** 96
+        }
     }
 
     function _outside(bytes32 kind, bytes memory body) private {
         Account storage gate = accounts[address(token)];
-        uint64 nonce = gate.nonce;
+        uint32 nonce = gate.nonce;
         gate.nonce = nonce + 1;
         uint64 number = ++_hot.height;
         emit Recorded(number, kind, address(token), nonce, body, "");
@@ -504,27 +562,23 @@ contract Ledger is ILedger, ILedgerOfToken {
 
     function _charge(address author, uint256 amount) private {
         Account storage account = accounts[author];
-        uint128 balance = account.balance;
+        uint96 balance = account.balance;
         if (balance < amount) revert Funds();
-        account.balance = balance - uint128(amount);
+        account.balance = balance - uint96(amount);
     }
 
     function _setStake(address account, uint256 amount) private {
         uint256 before = stakeOf[account];
         stakeOf[account] = amount;
-        Validators storage all = _validators;
-        if (before >= minStake) {
-            all.stake -= uint128(before);
-            all.count -= 1;
-        }
-        if (amount >= minStake) {
-            all.stake += uint128(amount);
-            all.count += 1;
-        }
+        bool was = before >= minStake;
+        bool is_ = amount >= minStake;
+        _hot.stake = _hot.stake - uint96(was ? before : 0) + uint96(is_ ? amount : 0);
+        if (was && !is_) _cold.validators -= 1;
+        if (is_ && !was) _cold.validators += 1;
     }
 
     function _remind(uint64 time) private {
-        if (time < _hot.due) _hot.due = time;
+        if (time < _hot.due) _hot.due = uint32(time);
     }
 
     function _advance() private {
@@ -536,15 +590,16 @@ contract Ledger is ILedger, ILedgerOfToken {
     /// Stake that is paid back touches nothing that other deadlines look at, so the two queues may be worked through in turn.
     function _advance(uint256 steps) private {
         if (block.timestamp < _hot.due) return;
-        uint256 i = _validators.nextUnstake;
+        uint256 i = _cold.nextUnstake;
         uint256 end = _unstakes.length;
         for (; steps > 0 && i < end && _unstakes[i].due <= block.timestamp; i++) {
             Unstaking storage one = _unstakes[i];
             accounts[one.account].balance += one.amount;
             steps--;
         }
-        _validators.nextUnstake = uint64(i);
+        _cold.nextUnstake = uint32(i);
         (, uint64 next) = IDue(registry).fallDue(steps);
-        _hot.due = i < end && _unstakes[i].due < next ? _unstakes[i].due : next;
+        if (i < end && _unstakes[i].due < next) next = _unstakes[i].due;
+        _hot.due = next < NEVER ? uint32(next) : NEVER;
     }
 }

@@ -14,25 +14,47 @@ library Merkle {
         view
         returns (bool)
     {
-        if (index >= size) return false;
+        (bool fits, bytes32 found) = rootOf(size, data, index, path);
+        return fits && found == root;
+    }
+
+    /// @notice The root of the tree of `size` leaves in which `data` is leaf `index` with the siblings `path`, and whether the path
+    /// is as long as it must be there.
+    function rootOf(uint256 size, bytes memory data, uint256 index, bytes32[] calldata path)
+        internal
+        view
+        returns (bool fits, bytes32 digest)
+    {
+        if (index >= size) return (false, 0);
         unchecked {
             uint256 last = size - 1;
-            bytes32 digest = sha256(bytes.concat(hex"00", data));
+            digest = sha256(bytes.concat(hex"00", data));
             for (uint256 i = 0; i < path.length; i++) {
-                if (last == 0) return false;
-                if (index & 1 == 1 || index == last) {
-                    digest = _node(path[i], digest);
-                    while (index & 1 == 0 && index != 0) {
-                        index >>= 1;
-                        last >>= 1;
+                if (last == 0) return (false, 0);
+                bytes32 left = _sibling(path, i);
+                bytes32 right = digest;
+                if (index & 1 == 0) {
+                    if (index != last) {
+                        (left, right) = (right, left);
+                    } else {
+                        do {
+                            index >>= 1; // last moves up without a sibling; it is not 0
+                            last >>= 1;
+                        } while (index & 1 == 0);
                     }
-                } else {
-                    digest = _node(digest, path[i]);
                 }
+                digest = _node(left, right);
                 index >>= 1;
                 last >>= 1;
             }
-            return last == 0 && digest == root;
+            fits = last == 0;
+        }
+    }
+
+    /// The part of a path at `i`, which must be there.
+    function _sibling(bytes32[] calldata path, uint256 i) private pure returns (bytes32 sibling) {
+        assembly ("memory-safe") {
+            sibling := calldataload(add(path.offset, shl(5, i)))
         }
     }
 

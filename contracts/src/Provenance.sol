@@ -4,13 +4,12 @@ pragma solidity ^0.8.24;
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 import {ERC2981} from "@openzeppelin/contracts/token/common/ERC2981.sol";
 import {ILedger} from "./Interfaces.sol";
-import {Quorum} from "./Quorum.sol";
 import {NoQuorum} from "./Refusals.sol";
 
 /// @title Provenance: who brought which data, how good it was, what it improved, and what it was made of
 /// @notice One token per data hash, minted once validators with more than two thirds of the stake signed its record. The royalty
 /// (ERC-2981) is a signal that markets may ignore; what data earns is paid through the rewards of the HEAD.
-contract Provenance is ERC721, ERC2981, Quorum {
+contract Provenance is ERC721, ERC2981 {
     /// @notice The data has its token already.
     error Minted(uint256 token);
     /// @notice A parent does not exist or is named twice, the royalty is above 10 %, or the data has no hash.
@@ -40,6 +39,8 @@ contract Provenance is ERC721, ERC2981, Quorum {
     );
     uint256 private constant MAX_PARENTS = 32;
 
+    ILedger public immutable ledger;
+
     /// @notice What is known of a token's data.
     mapping(uint256 token => Origin) public origins;
     /// @notice The token of a data hash, 0 if there is none.
@@ -47,11 +48,13 @@ contract Provenance is ERC721, ERC2981, Quorum {
     mapping(uint256 token => uint256[]) private _parents;
     uint256 public count;
 
-    constructor(ILedger ledger_) ERC721("longtail provenance", "LTP") Quorum(ledger_) {}
+    constructor(ILedger ledger_) ERC721("longtail provenance", "LTP") {
+        ledger = ledger_;
+    }
 
     /// @notice Mint the token of a record. Anybody may bring it.
     /// @param signatures Of `Provenance(to, data, quality, improvement, royalty, keccak256(abi.encodePacked(parents)))`, as
-    /// {Quorum} wants them.
+    /// {ILedger-isQuorum} wants them.
     function mint(Record calldata record, bytes calldata signatures) external returns (uint256 token) {
         if (tokenOf[record.data] != 0) revert Minted(tokenOf[record.data]);
         if (record.data == 0 || record.royaltyBps > 1000 || record.parents.length > MAX_PARENTS) revert WrongRecord();
@@ -71,7 +74,7 @@ contract Provenance is ERC721, ERC2981, Quorum {
                 keccak256(abi.encodePacked(record.parents))
             )
         );
-        if (!ledger.isQuorum(_signers(structHash, signatures))) revert NoQuorum();
+        if (!ledger.isQuorum(structHash, signatures)) revert NoQuorum();
         token = ++count;
         tokenOf[record.data] = token;
         origins[token] = Origin(record.data, record.quality, record.improvement, uint64(block.timestamp));

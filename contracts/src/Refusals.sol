@@ -38,7 +38,7 @@ error Claimed();
 
 /// More fell due than one transaction may work through: call `advance` first.
 error Behind();
-/// The caller is not the contract that may do this.
+/// The caller may not do this: it is not the contract, or for a HEAD no account without code, that may.
 error NotAllowed();
 /// The contracts do not fit each other: deploy them together.
 error Misdeployed();

@@ -64,7 +64,7 @@ contract Registry is Blocks, IDue {
         uint40 expires;
         uint40 revealBy;
         uint24 day;
-        uint16 number;
+        uint32 number;
         uint16 revealed;
         bool live;
         bool decided;
@@ -177,7 +177,7 @@ contract Registry is Blocks, IDue {
         external
         view
         returns (
-            uint16 number,
+            uint32 number,
             uint40 opened,
             uint40 expires,
             uint40 revealBy,
@@ -229,7 +229,7 @@ contract Registry is Blocks, IDue {
         _open(Subject(false, blockHash, 0), block.timestamp, block.timestamp + submissionExpiry, 1);
     }
 
-    function _open(Subject memory subject, uint256 time, uint256 expires, uint16 number) private returns (uint256 id) {
+    function _open(Subject memory subject, uint256 time, uint256 expires, uint32 number) private returns (uint256 id) {
         id = ++_last;
         Round storage round = _rounds[id];
         (round.blockHash, round.live, round.day) = (subject.blockHash, subject.live, uint24(subject.day));

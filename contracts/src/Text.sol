@@ -5,6 +5,9 @@ import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 
 /// @title Text: the canonical JSON of the ledger's bodies, so that contracts and Python hash the same bytes
 library Text {
+    /// The highest bit of each byte.
+    uint256 private constant HIGH = 0x8080808080808080808080808080808080808080808080808080808080808080;
+
     /// @notice The 64 lower-case hex digits of a word, in two words.
     function hexWord(bytes32 word) internal pure returns (bytes32 high, bytes32 low) {
         high = _digits(uint256(word) >> 128);
@@ -18,6 +21,15 @@ library Text {
         for (uint256 i = 0; i < data.length; i++) {
             text[2 * i] = digits[uint8(data[i]) >> 4];
             text[2 * i + 1] = digits[uint8(data[i]) & 15];
+        }
+    }
+
+    /// @notice keccak256 of a part of the call's data, which is copied to where the next memory begins and no further.
+    function keccak(bytes calldata data) internal pure returns (bytes32 digest) {
+        assembly ("memory-safe") {
+            let place := mload(0x40)
+            calldatacopy(place, data.offset, data.length)
+            digest := keccak256(place, data.length)
         }
     }
 
@@ -134,6 +146,47 @@ library Text {
             if (!((sign >= "a" && sign <= "z") || (sign >= "0" && sign <= "9") || sign == "-")) return false;
         }
         return true;
+    }
+
+    /// @notice Whether bytes are UTF-8: table 3-7 of the Unicode standard, so neither longer than need be nor a surrogate.
+    function isUtf8(bytes calldata text) internal pure returns (bool) {
+        unchecked {
+            uint256 i = 0;
+            while (i < text.length) {
+                uint256 word = _word(text, i);
+                if (word & HIGH == 0) {
+                    i += 32; // ASCII, and so is what may lie behind the end
+                    continue;
+                }
+                if (word >> 248 < 0x80) {
+                    i += 1;
+                    continue;
+                }
+                if (word >> 248 < 0xE0) {
+                    uint256 two = word >> 240;
+                    if (two & 0xC0 != 0x80 || two < 0xC280) return false;
+                    i += 2;
+                } else if (word >> 248 < 0xF0) {
+                    uint256 three = word >> 232;
+                    if (three & 0xC0C0 != 0x8080 || three < 0xE0A080) return false;
+                    if (three >= 0xEDA080 && three < 0xEE8080) return false;
+                    i += 3;
+                } else {
+                    uint256 four = word >> 224;
+                    if (four & 0xC0C0C0 != 0x808080 || four < 0xF0908080 || four > 0xF48FBFBF) return false;
+                    i += 4;
+                }
+                if (i > text.length) return false;
+            }
+            return true;
+        }
+    }
+
+    /// The 32 bytes from `i` on; behind the end, whatever follows.
+    function _word(bytes calldata data, uint256 i) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(data.offset, i))
+        }
     }
 
     /// Sixteen bytes become 32 digits: spread the nibbles over the bytes, then add '0', and 39 more from ten on.

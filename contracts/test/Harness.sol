@@ -17,6 +17,10 @@ contract Harness {
         return Text.isSlug(text);
     }
 
+    function isUtf8(bytes calldata text) external pure returns (bool) {
+        return Text.isUtf8(text);
+    }
+
     function proof(uint256 index, uint256 size, bytes32[] calldata path) external pure returns (string memory) {
         return string(Text.proof(index, size, path));
     }

@@ -20,7 +20,7 @@ from protocol.ledger.kinds import MAX_UINT, is_hash
 from protocol.topics import NAME
 
 VERSION = 1
-#: With some hundred signatures it fits an event of the ledger.
+#: With 500 signatures it fits an event of the ledger.
 MAX_HEAD_BYTES = 131_072
 ROLES = ("crowned", "provisional")
 Role = Literal["crowned", "provisional"]
@@ -228,8 +228,7 @@ class Head:
         version, models_root = values.pop("version"), values.pop("models_root")
         if type(version) is not int or version != VERSION:
             raise RefusedError(f"the HEAD has version {version!r:.40}; this program reads version {VERSION}")
-        topics = tuple(_topic(one) for one in list_of(values.pop("topics"), "the topics of a HEAD"))
-        head = cls(topics=topics, **values)
+        head = cls(topics=topics_of(values.pop("topics")), **values)
         if head.models_root != models_root:
             raise RefusedError(f"models_root of the HEAD is {models_root!r:.80}; its models have {head.models_root}")
         return head
@@ -296,6 +295,17 @@ def prove_prediction(predictions: Sequence[Prediction], prediction: Prediction) 
     if prediction not in ordered:
         raise RefusedError(f"no prediction of {prediction.symbol} in {prediction.topic} like this was made")
     return merkle.prove([one.leaf for one in ordered], ordered.index(prediction))
+
+
+def topics_of(raw: object) -> tuple[HeadTopic, ...]:
+    """Return the topics of a HEAD from plain JSON values.
+
+    Raises
+    ------
+    RefusedError
+        They are none.
+    """
+    return tuple(_topic(one) for one in list_of(raw, "the topics of a HEAD"))
 
 
 def _topic(raw: object) -> HeadTopic:

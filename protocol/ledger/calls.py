@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from protocol.addresses import checksum_address, keccak256
-from protocol.errors import RefusedError
-from protocol.ethereum import eth_account
-from protocol.head.head import Head
+from protocol.errors import DataError, RefusedError
+from protocol.head.head import Head, topics_of
 from protocol.head.merkle import Proof
 from protocol.head.quorum import HeadSignature, head_digest
 from protocol.keys import recover
+from protocol.ledger.abi import decoded
 from protocol.ledger.commitments import canonical, live_subject, parse_subject, screen_subject
 from protocol.ledger.event import SignedEvent
 from protocol.ledger.kinds import source_bytes, source_hash
@@ -23,8 +23,18 @@ from protocol.typed_data import Domain, typed_digest
 
 #: The contract's enum of outcomes.
 OUTCOMES = ("", "open", "accepted", "refused", "invalid", "undecided")
-#: Arguments of `stamp`; `stampValues` has more.
-_STAMP_ARGUMENTS = 4
+#: The fields of a HEAD in the contract's order, with their types where they are signed. The rest follows or stands beside.
+HEAD_FIELDS: Mapping[str, str] = {
+    "period": "uint256",
+    "height": "uint256",
+    "parent": "bytes32",
+    "ledger": "bytes32",
+    "data_root": "bytes32",
+    "predictions_root": "bytes32",
+    "rewards_root": "bytes32",
+    "reward_accounts": "uint256",
+    "reward_total": "uint256",
+}
 _BLANK = ("pipeline_id", "near_id", "data_root")
 _SUBJECT = "(bool,bytes32,uint32)"
 _SCREEN = "(uint8,string,bytes32,bytes32,bytes32,bytes32,bytes32,int64,int64,int64,uint8)"
@@ -111,10 +121,16 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
 def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one return per kind
     """Return the body of an event from a log.
 
-    A ``reveal`` whose text is off the chain has ``source`` None; a ``stamp`` has the hash of its HEAD only: text and
-    signatures stand in the call's data (:func:`stamp_body`).
+    A ``stamp`` has the hash of its HEAD only: text and signatures stand in the call's data (:func:`stamp_body`).
+
+    Raises
+    ------
+    DataError
+        The contracts log no such thing.
     """
-    values = eth_account("eth_abi").decode(BODIES[kind], data)
+    if kind not in BODIES:
+        raise DataError(f"a log tells of an event of the kind {kind!r:.40}, which the contracts do not know")
+    values = decoded(BODIES[kind], data)
     match kind:
         case "register":
             names = ("name", "public_key", "cosmos_address", "cosmos_signature")
@@ -126,8 +142,8 @@ def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one re
         case "commit":
             return {"topic": values[0], "commitment": values[1].hex()}
         case "reveal":
-            source = values[4].decode() if values[4] else None
-            return {"commitment": values[0].hex(), "salt": values[1].hex(), "topic": values[2], "source": source}
+            names = ("commitment", "salt", "topic", "source")
+            return dict(zip(names, (values[0].hex(), values[1].hex(), values[2], _text(values[4])), strict=True))
         case "report_commit":
             return {"subject": _subject_text(values[0]), "commitment": values[1].hex()}
         case "report_reveal":
@@ -141,26 +157,13 @@ def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one re
     return {"amount": values[0]}
 
 
-def head_fields(head: Head) -> tuple[tuple[Any, ...], str]:
-    """Return a HEAD as the contract takes it: its fields, and the JSON of its topics."""
-    hashes = {
-        name: bytes.fromhex(getattr(head, name))
-        for name in ("parent", "ledger", "data_root", "models_root", "predictions_root", "rewards_root")
-    }
-    fields = (
-        head.period,
-        head.height,
-        hashes["parent"],
-        hashes["ledger"],
-        hashes["data_root"],
-        hashes["models_root"],
-        hashes["predictions_root"],
-        head.prediction_count,
-        hashes["rewards_root"],
-        head.reward_accounts,
-        head.reward_total,
+def head_fields(head: Head) -> tuple[tuple[Any, ...], bytes, int, str]:
+    """Return a HEAD as the contract takes it: fields, the root of its models, how many predictions, the JSON of its topics."""
+    plain = head.to_dict()
+    fields = tuple(
+        bytes.fromhex(plain[name]) if type_ == "bytes32" else plain[name] for name, type_ in HEAD_FIELDS.items()
     )
-    return fields, canonical(head.to_dict()["topics"])
+    return fields, bytes.fromhex(head.models_root), head.prediction_count, canonical(plain["topics"])
 
 
 def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signature: bytes) -> SignedEvent:
@@ -169,18 +172,35 @@ def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signat
     return SignedEvent(kind, checksum_address(author), nonce, body, mark)
 
 
-def stamp_body(arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
-    """Return the body of a ``stamp`` from the arguments of its call: those of the contract's ``stamp`` or ``stampValues``."""
-    fields, topics, marks = arguments[1], arguments[2], arguments[-1]
-    names = ("period", "height", "parent", "ledger", "data_root", "models_root", "predictions_root", "prediction_count")
-    values = [one.hex() if isinstance(one, bytes) else one for one in fields]
-    plain = dict(zip((*names, "rewards_root", "reward_accounts", "reward_total"), values, strict=True))
-    text = canonical({**plain, "topics": json.loads(topics), "version": 1})
-    head = hashlib.sha256(text.encode()).hexdigest()
-    if len(arguments) == _STAMP_ARGUMENTS:
-        digest = head_digest(domain, fields[0], head)
-    else:
-        digest = values_digest(domain, fields[0], head, arguments[3].hex(), arguments[4])
+def stamp_body(function: str, arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
+    """Return the body of a ``stamp`` from the call that brought it.
+
+    Parameters
+    ----------
+    function : {"stamp", "stampValues", "stampFeeds"}
+    arguments : tuple
+        Of that function of the contract.
+    domain : Domain
+        Of the ledger.
+
+    Raises
+    ------
+    DataError
+        It tells none: a quorum has signed what no honest validator does.
+    """
+    fields, topics, marks = arguments[1], arguments[-2 if function == "stamp" else 2], arguments[-1]
+    plain = dict(zip(HEAD_FIELDS, (one.hex() if isinstance(one, bytes) else one for one in fields), strict=True))
+    try:
+        listed = json.loads(topics)
+        if function == "stamp":
+            rest = {"models_root": arguments[2].hex(), "prediction_count": arguments[3]}
+            text = canonical({**plain, **rest, "topics": listed, "version": 1})
+            digest = head_digest(domain, plain["period"], hashlib.sha256(text.encode()).hexdigest())
+        else:
+            head = Head(**plain, topics=topics_of(listed), prediction_count=len(arguments[3]) // 8 - 8)
+            text, digest = head.text, values_digest(domain, fields, topics, arguments[3])
+    except (ValueError, RecursionError, RefusedError) as error:
+        raise DataError(f"the call that stamped HEAD {plain['period']} tells no HEAD: {error}") from error
     signatures = []
     for start in range(0, len(marks), 65):
         signature = "0x" + marks[start : start + 65].hex()
@@ -188,11 +208,49 @@ def stamp_body(arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
     return {"head": text, "signatures": signatures}
 
 
-def values_digest(domain: Domain, period: int, head: str, series: str, values: bytes) -> bytes:
-    """Return what validators sign to put the values of a HEAD's predictions on the chain (docs/spec/contracts.md)."""
-    fields = [("period", "uint256"), ("head", "bytes32"), ("series", "bytes32"), ("values", "bytes32")]
-    said = {"period": period, "head": head, "series": series, "values": keccak256(values).hex()}
-    return typed_digest(domain, "HeadValues", fields, said)
+def values_digest(domain: Domain, fields: Sequence[Any], topics: str, said: bytes) -> bytes:
+    """Return what validators sign to put a HEAD on the chain with the values of its predictions (docs/spec/contracts.md).
+
+    Parameters
+    ----------
+    domain : Domain
+        Of the ledger.
+    fields, topics
+        Of the HEAD, as of :func:`head_fields`.
+    said : bytes
+        As of :func:`said_values`.
+    """
+    types = [*HEAD_FIELDS.items(), ("topics", "bytes32"), ("said", "bytes32")]
+    plain = dict(zip(HEAD_FIELDS, (one.hex() if isinstance(one, bytes) else one for one in fields), strict=True))
+    hashes = {"topics": keccak256(topics.encode()).hex(), "said": keccak256(said).hex()}
+    return typed_digest(domain, "HeadValues", types, {**plain, **hashes})
+
+
+def said_values(head: str, series: str, values: Sequence[int]) -> bytes:
+    """Return what is logged of a HEAD with values, and signed by its hash.
+
+    Parameters
+    ----------
+    head : str
+        The HEAD's hash.
+    series : str
+        Keccak-256 of the list of series, 64 hex digits.
+    values : sequence of int
+        The predictions' values in the order of their tree, billionths, from -2**63 to 2**63 - 1.
+
+    Returns
+    -------
+    bytes
+        Both hashes, then 8 bytes for each value, big end first: n as 2 n, and -n as 2 n - 1.
+    """
+    coded = ((2 * one if one >= 0 else -2 * one - 1).to_bytes(8) for one in values)
+    return bytes.fromhex(head) + bytes.fromhex(series) + b"".join(coded)
+
+
+def values_in(said: bytes) -> list[int]:
+    """Return the values in what :func:`said_values` has written."""
+    numbers = (int.from_bytes(said[start : start + 8]) for start in range(64, len(said), 8))
+    return [-(one >> 1) - 1 if one & 1 else one >> 1 for one in numbers]
 
 
 def stacked(signatures: Mapping[str, str]) -> bytes:
@@ -206,10 +264,9 @@ def _stamp_call(event: SignedEvent, domain: Domain) -> Call:
         head = Head.from_json(event.body["head"])
     except RefusedError as error:
         raise LedgerRefusal("malformed", str(error)) from error
-    fields, topics = head_fields(head)
     signed = [HeadSignature(head.period, head.hash, **one) for one in event.body["signatures"]]
     marks = stacked({one.validator: one.signature for one in signed if one.genuine(domain)})
-    return Call("Heads", "stamp", (event.nonce, fields, topics, marks))
+    return Call("Heads", "stamp", (event.nonce, *head_fields(head), marks))
 
 
 def _report_call(event: SignedEvent, mark: bytes) -> Call:
@@ -231,12 +288,11 @@ def _report_call(event: SignedEvent, mark: bytes) -> Call:
 
 
 def _report(live: bool, data: bytes) -> dict[str, int | str]:
-    decode = eth_account("eth_abi").decode
     if live:
-        ((log_e, days),) = decode([_LIVE], data)
+        ((log_e, days),) = decoded((_LIVE,), data)
         return {"log_e": log_e, "days": days}
-    ((outcome, reason, pipeline, near, verdict, root, registry, specific, generalized, k, blank),) = decode(
-        [_SCREEN], data
+    ((outcome, reason, pipeline, near, verdict, root, registry, specific, generalized, k, blank),) = decoded(
+        (_SCREEN,), data
     )
     identity = {
         name: "" if blank >> place & 1 else word.hex()
@@ -252,6 +308,13 @@ def _report(live: bool, data: bytes) -> dict[str, int | str]:
         "generalized": generalized,
         "k": k,
     }
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"the module in a log is no UTF-8: {error}; the contracts take none like this") from error
 
 
 def _subject(text: str) -> tuple[bool, bytes, int]:

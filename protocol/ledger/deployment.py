@@ -14,7 +14,8 @@ from protocol.ledger.genesis import Genesis, GenesisAccount
 
 #: The account that stands for all LTFT outside of the ledger; its address is the token's.
 OUTSIDE = "outside"
-_MAX = 2**128 - 1
+#: What a contract holds of an amount, wei.
+_MAX = 2**96 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ def constructor_arguments(
         raise ConfigError(
             f"the genesis has {outside} wei outside of the ledger and the holders {sum(holders.values())}; make them equal"
         )
-    if genesis.total + params.emission_cap > _MAX or params.emission_first > _MAX:
+    most = max(genesis.total + params.emission_cap, params.emission_first)
+    if most >= _MAX:
         raise ConfigError(
-            "there is, or will be emitted, more money than 2**128 - 1 wei, which the contracts do not hold"
+            f"there is, or will be emitted, {most} wei, which the contracts do not hold: keep it below 2**96 - 1"
         )
     inside = [one for one in genesis.accounts if one.address != addresses.token]
     money = min(_MAX, params.welcome), min(_MAX, params.min_stake), min(_MAX, params.report_penalty)

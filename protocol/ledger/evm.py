@@ -15,7 +15,7 @@ from typing import Any
 from protocol.addresses import checksum_address, keccak256
 from protocol.errors import ConfigError, DataError, RefusedError
 from protocol.keys import Key
-from protocol.ledger.abi import decoded, encoded, selector, types_of
+from protocol.ledger.abi import as_called, decoded, encoded, selector, types_of
 from protocol.ledger.artifacts import refusals
 from protocol.ledger.calls import body_of, call_of, event_of, stamp_body
 from protocol.ledger.digest import state_digest
@@ -31,7 +31,7 @@ from protocol.typed_data import Domain
 
 _GENESIS = keccak256(b"Genesis(string)").hex()
 #: Functions by which a HEAD is stamped.
-_STAMPS = ("stamp", "stampValues")
+_STAMPS = ("stamp", "stampValues", "stampFeeds")
 #: How often a node may be behind a block that it has told of, as one of several may, before the block counts as lost.
 _SHORT = 25
 _RECORDED = keccak256(b"Recorded(uint64,bytes32,address,uint256,bytes,bytes)").hex()
@@ -203,6 +203,11 @@ class EvmLedger:
                 raise ConfigError("this ledger is open for reading; give a key that pays for its transactions")
             if event.kind == "stamp" and self._key.address != event.author:
                 raise ConfigError(f"a HEAD is stamped by whoever pays: sign the event with {self._key.address}")
+            if event.kind == "stamp" and self._node.code(event.author):
+                raise ConfigError(
+                    f"{event.author} has code (EIP-7702), and a HEAD is taken from accounts without: end the delegation or pay "
+                    "with another key"
+                )
             direct = self._key.address == event.author
             call = call_of(event, self.domain, signature=not direct)
             try:
@@ -242,7 +247,8 @@ class EvmLedger:
         """Return the body of an event as its log gives it back: of a HEAD, the genuine signatures by address."""
         if event.kind != "stamp":
             return event.body
-        return stamp_body(call_of(event, self.domain).arguments, self.domain)
+        call = call_of(event, self.domain)
+        return stamp_body(call.function, call.arguments, self.domain)
 
     def _rehearse(self, event: SignedEvent) -> None:
         state = self._state
@@ -330,9 +336,9 @@ class EvmLedger:
         function = next((one for one in _STAMPS if data[:4] == selector("Heads", one)), None)
         if function is None:
             raise DataError(f"HEAD {head} was brought by a call that is none of Heads; its text is not in the chain")
-        told = stamp_body(decoded(types_of("Heads", function), data[4:]), self.domain)
+        told = stamp_body(function, as_called(types_of("Heads", function), data[4:]), self.domain)
         if hashlib.sha256(told["head"].encode()).hexdigest() != head:
-            raise DataError(f"HEAD {head} is not the one of its call")
+            raise DataError(f"HEAD {head} was stamped with the fields and topics of another")
         return told
 
     def _take(self, row: Row) -> None:

@@ -117,18 +117,23 @@ class Node:
         return bytes(self._ask(lambda: self.web3.eth.get_code(address)))
 
     def logs(self, address: str, first: int, last: int, topic: str) -> list[LogLine]:
-        """Return the logs of a contract with a first topic (hex) in the blocks from `first` to `last`."""
-        found: list[LogLine] = []
-        for start in range(first, last + 1, SPAN):
-            asked = {
-                "address": address,
-                "fromBlock": start,
-                "toBlock": min(start + SPAN - 1, last),
-                "topics": ["0x" + topic],
-            }
-            raw = self._ask(lambda asked=asked: self.web3.eth.get_logs(asked))  # type: ignore[misc]  # bound at once
-            found += [_line(one) for one in raw]
-        return found
+        """Return the logs of a contract with a first topic (hex) in the blocks from `first` to `last`.
+
+        A node that refuses, as many do when the answer is long, is asked for the halves.
+        """
+        if first > last:
+            return []
+        if last - first >= SPAN:
+            spans = range(first, last + 1, SPAN)
+            return [one for start in spans for one in self.logs(address, start, min(start + SPAN - 1, last), topic)]
+        asked = {"address": address, "fromBlock": first, "toBlock": last, "topics": ["0x" + topic]}
+        try:
+            return [_line(one) for one in self._ask(lambda: self.web3.eth.get_logs(asked))]
+        except Refused:
+            if first == last:
+                raise
+        middle = (first + last) // 2
+        return self.logs(address, first, middle, topic) + self.logs(address, middle + 1, last, topic)
 
     def input_of(self, transaction: str) -> bytes:
         """Return the data of a transaction (hash in hex)."""

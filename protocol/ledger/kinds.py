@@ -16,7 +16,8 @@ from protocol.ledger.commitments import SUBJECT, canonical, report_hash
 from protocol.ledger.refusal import LedgerRefusal
 from protocol.topics import NAME
 
-MAX_EVENT_BYTES = 262_144
+#: Whatever module and whatever HEAD with its signatures are taken, their JSON fits, which has up to six signs for a byte.
+MAX_EVENT_BYTES = 524_288
 MAX_SOURCE_BYTES = 65_536
 MAX_UINT = 2**256 - 1
 #: Numbers in reports stay in what databases and contracts hold.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from evm import Evm, person
 from made_ledgers import ADDRESS, KEYS, SALT, START, TOPIC, VALIDATORS, Network, made_genesis, module, screen_report
 from test_ledger_heads import body, claim, made_head, stamp
-from twin import HOLDER, RELAY, Core, TwinLedger, twin_network
+from twin import HOLDER, RELAY, Core, TwinLedger, core_of, twin_network
 
 from protocol.addresses import keccak256
+from protocol.errors import ConfigError
 from protocol.head import merkle
 from protocol.head.quorum import head_digest
 from protocol.keys import ORDER
@@ -22,17 +22,11 @@ from protocol.ledger.event import registration_message, sign
 from protocol.ledger.kinds import source_hash
 from protocol.ledger.params import LTFT
 from protocol.ledger.refusal import LedgerRefusal
-from protocol.typed_data import typed_digest
 
 
 @pytest.fixture
 def network() -> Network:
     return twin_network()
-
-
-def core_of(network: Network) -> Core:
-    assert isinstance(network.ledger, TwinLedger)
-    return network.ledger.core
 
 
 def code(network: Network, event: Any) -> str:
@@ -187,34 +181,37 @@ def stamping(network: Network, signers: list[str], **changes: Any) -> tuple[Any,
     head = made_head(network, {}, **changes)
     digest = head_digest(network.ledger.domain, head.period, head.hash)
     marks = {ADDRESS[name]: KEYS[name].sign(digest) for name in signers}
-    fields, topics = head_fields(head)
-    return fields, topics, marks
+    return head_fields(head), marks
 
 
 def test_one_signature_counts_once_and_strangers_not_at_all(network: Network) -> None:
     core = core_of(network)
-    fields, topics, marks = stamping(network, ["val1", "alice", "bob"])
+    told, marks = stamping(network, ["val1", "alice", "bob"])
     one = bytes.fromhex(marks[ADDRESS["val1"]][2:])
     for many in (one * 3, one + one):
-        assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, many) == "Signature"
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, one) == "NoQuorum"
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, stacked(marks)) == "NoQuorum"
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, b"") == "NoQuorum"
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, one[:-1]) == "Signature"
-    two = stacked({ADDRESS[name]: stamping(network, [name])[2][ADDRESS[name]] for name in ("val1", "val2")})
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, two) == "NoQuorum"  # exactly two thirds
+        assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, many) == "Signature"
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, one) == "NoQuorum"
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, stacked(marks)) == "NoQuorum"
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, b"") == "NoQuorum"
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, one[:-1]) == "Signature"
+    two = stacked({ADDRESS[name]: stamping(network, [name])[1][ADDRESS[name]] for name in ("val1", "val2")})
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, two) == "NoQuorum"  # exactly two thirds
     backwards = b"".join(reversed([two[:65], two[65:]]))
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, topics, backwards) == "Signature"
+    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *told, backwards) == "Signature"
 
 
 def test_a_head_signed_as_it_is_cannot_be_changed(network: Network) -> None:
     core = core_of(network)
-    fields, topics, marks = stamping(network, list(VALIDATORS))
-    for place, value in ((10, 5 * LTFT), (8, b"\x12" * 32), (4, b"\x12" * 32), (1, 1)):
-        changed = (*fields[:place], value, *fields[place + 1 :])
-        assert core.heads.refused(ADDRESS["carol"], "stamp", 0, changed, topics, stacked(marks)) != ""
-    assert core.heads.refused(ADDRESS["carol"], "stamp", 0, fields, '[],"version":1,"x":[]', stacked(marks)) != ""
-    core.heads.send(ADDRESS["carol"], "stamp", 0, fields, topics, stacked(marks))
+    told, marks = stamping(network, list(VALIDATORS))
+    fields, models_root, count, topics = told
+    odd: list[tuple[Any, ...]] = [
+        ((*fields[:place], value, *fields[place + 1 :]), models_root, count, topics)
+        for place, value in ((8, 5 * LTFT), (6, b"\x12" * 32), (4, b"\x12" * 32), (1, 1))
+    ]
+    odd += [(fields, b"\x12" * 32, count, topics), (fields, models_root, 1, topics)]
+    for changed in (*odd, (fields, models_root, count, '[],"version":1,"x":[]')):
+        assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *changed, stacked(marks)) != ""
+    core.heads.send(ADDRESS["carol"], "stamp", 0, *told, stacked(marks))
 
 
 def test_a_stale_head_or_a_second_one_of_a_period_is_refused(network: Network) -> None:
@@ -287,8 +284,8 @@ def test_only_the_contracts_of_the_ledger_call_its_modules_functions(network: Ne
         "reward": (1, 1),
         "outside": (b"burn".ljust(32, b"\0"), 1),
         "record": (b"tick".ljust(32, b"\0"), ADDRESS["alice"], 0, ADDRESS["alice"], bytes(32), b"", b""),
-        "recordClaim": (ADDRESS["alice"], 0, ADDRESS["alice"], bytes(32), 5, b"", b""),
-        "recordStamp": (ADDRESS["alice"], 0, bytes(32), []),
+        "recordClaim": (ADDRESS["alice"], 0, ADDRESS["alice"], bytes(32), 5, True, b"", b""),
+        "recordStamp": (ADDRESS["alice"], 0, bytes(32), b"", b""),
     }.items():
         assert core.ledger.refused(HOLDER, function, *arguments) == "NotAllowed", function
     assert core.registry.refused(HOLDER, "fallDue", 5) == "NotAllowed"
@@ -307,7 +304,7 @@ def test_money_goes_in_and_out_and_is_the_same_money(network: Network) -> None:
     network.send("alice", "transfer", to=core.addresses.token, amount=55 * LTFT)
     assert core.token.balanceOf(ADDRESS["alice"]) == 55 * LTFT
     assert network.state.accounts[ADDRESS["alice"]].balance == 0
-    for amount in (0, 2**256 - 1, 2**128, 10**30):
+    for amount in (0, 2**256 - 1, 2**96, 2**128, 10**30):
         assert core.ledger.refused(HOLDER, "enter", ADDRESS["alice"], amount)
         assert core.ledger.refused(HOLDER, "give", amount)
         assert core.token.refused(HOLDER, "burn", amount)
@@ -334,112 +331,10 @@ def test_contracts_that_do_not_fit_are_not_deployed() -> None:
         with pytest.raises(Exception, match="Misdeployed"):
             chain.deploy(who, "Ledger", *arguments)
     with pytest.raises(Exception, match="Misdeployed"):
-        chain.deploy(who, "LTFT", core.ledger.address, 1, 1, 2**128, 0, [], [])
-
-
-# ----------------------------------------------------------------------------------------------------- values and feeds
-
-
-def test_feeds_answer_what_a_quorum_signed_for_their_series_only(network: Network) -> None:
-    core = core_of(network)
-    series, others = b"\x11" * 32, b"\x22" * 32
-    feeds = [core.chain.deploy(RELAY, "Feed", core.heads.address, series, place, f"S{place}") for place in (0, 5)]
-    wrong = core.chain.deploy(RELAY, "Feed", core.heads.address, others, 0, "S0")
-    numbers = [-1, 2**63 - 1, -(2**63), 0, 7, -3_000_000_000]
-    values = b"".join(number.to_bytes(8, signed=True) for number in numbers)
-    head = replace(made_head(network, {}), prediction_count=6, predictions_root="12" * 32)
-    fields, topics = head_fields(head)
-    types = [("period", "uint256"), ("head", "bytes32"), ("series", "bytes32"), ("values", "bytes32")]
-    said = {"period": head.period, "head": head.hash, "series": series.hex(), "values": keccak256(values).hex()}
-    digest = typed_digest(core.domain, "HeadValues", types, said)
-    marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
-    plain = stacked(
-        {ADDRESS[name]: KEYS[name].sign(head_digest(core.domain, head.period, head.hash)) for name in VALIDATORS}
-    )
-    who = ADDRESS["carol"]
-    for feed in (*feeds, wrong):
-        with pytest.raises(Exception, match="NoData"):
-            feed.latestRoundData()
-    assert core.heads.refused(who, "stampValues", 0, fields, topics, series, values[:-8], True, marks) == "Malformed"
-    assert core.heads.refused(who, "stampValues", 0, fields, topics, others, values, True, marks) != ""
-    assert core.heads.refused(who, "stampValues", 0, fields, topics, series, values, True, plain) != ""
-    assert core.heads.refused(who, "stamp", 0, fields, topics, marks) != ""
-    done = core.heads.send(who, "stampValues", 0, fields, topics, series, values, True, marks)
-    assert [log.values["values"] for log in done.logs if log.name == "Values"] == [values]
-    start = head.period * 600
-    assert feeds[0].latestRoundData() == (head.period, -1, start, start, head.period)
-    assert feeds[1].getRoundData(head.period)[1] == numbers[5]
-    assert [core.heads.valueAt(place)[0] for place in range(6)] == numbers
-    with pytest.raises(Exception, match="NoData"):
-        wrong.latestRoundData()
-    with pytest.raises(Exception, match="NoData"):
-        feeds[0].getRoundData(head.period - 1)
-
-
-# ------------------------------------------------------------------------------------------------- provenance, weights
-
-
-def provenance(network: Network, signers: tuple[str, ...] = VALIDATORS, **changes: Any) -> tuple[Any, bytes]:
-    record = {"to": ADDRESS["alice"], "data": "ab" * 32, "quality": 9 * 10**8, "improvement": -5, "royalty": 250} | {
-        name: value for name, value in changes.items() if name != "parents"
-    }
-    parents = list(changes.get("parents", []))
-    packed = keccak256(b"".join(one.to_bytes(32) for one in parents)).hex()
-    types = [
-        ("to", "address"),
-        ("data", "bytes32"),
-        ("quality", "uint256"),
-        ("improvement", "int256"),
-        ("royalty", "uint256"),
-        ("parents", "bytes32"),
-    ]
-    digest = typed_digest(network.ledger.domain, "Provenance", types, record | {"parents": packed})
-    marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in signers})
-    return (*(bytes.fromhex(v) if k == "data" else v for k, v in record.items()), parents), marks
-
-
-def test_provenance_is_minted_once_by_a_quorum_with_known_parents(network: Network) -> None:
-    core = core_of(network)
-    nft = core.chain.deploy(RELAY, "Provenance", core.ledger.address)
-    record, marks = provenance(network)
-    assert nft.refused(RELAY, "mint", *provenance(network, ("val1", "val2"))) == "NoQuorum"
-    assert nft.refused(RELAY, "mint", (*record[:2], 10**9, *record[3:]), marks) in {"NoQuorum", "Signature"}
-    assert nft.refused(RELAY, "mint", *provenance(network, parents=[1])) == "WrongRecord"
-    assert nft.refused(RELAY, "mint", *provenance(network, royalty=1_001)) == "WrongRecord"
-    assert nft.send(RELAY, "mint", record, marks).result == 1
-    assert nft.refused(RELAY, "mint", record, marks) == "Minted"
-    child = provenance(network, data="cd" * 32, parents=[1])
-    assert nft.send(RELAY, "mint", *child).result == 2
-    assert nft.refused(RELAY, "mint", *provenance(network, data="ef" * 32, parents=[2, 1])) == "WrongRecord"
-    assert nft.refused(RELAY, "mint", *provenance(network, data="ef" * 32, parents=[1, 1])) == "WrongRecord"
-    assert nft.parentsOf(2) == (1,)
-    assert nft.ownerOf(1) == ADDRESS["alice"].lower()
-    assert nft.royaltyInfo(1, 10_000) == (ADDRESS["alice"].lower(), 250)
-    assert nft.supportsInterface(bytes.fromhex("2a55205a"))
-    assert nft.origins(1)[:3] == (b"\xab" * 32, 9 * 10**8, -5)
-
-
-def test_weights_are_hidden_in_their_epoch_and_open_in_the_next(network: Network) -> None:
-    core = core_of(network)
-    weights = core.chain.deploy(RELAY, "Weights", core.ledger.address, 3_600)
-    epoch, who, salt, content = START // 3_600, ADDRESS["val1"], b"\x05" * 32, b"weights"
-    hashed = hashlib.sha256(content).digest()
-    from eth_abi import encode
-
-    sealed = keccak256(encode(["uint64", "address", "bytes32", "bytes32"], [epoch, who, salt, hashed]))
-    assert weights.refused(ADDRESS["alice"], "commit", epoch, sealed) == "NotValidator"
-    assert weights.refused(who, "commit", epoch + 1, sealed) == "WrongPeriod"
-    weights.send(who, "commit", epoch, sealed)
-    assert weights.refused(who, "commit", epoch, sealed) == "AlreadyCommitted"
-    assert weights.refused(who, "reveal", epoch, salt, hashed, content) == "TooEarly"
-    core.chain.at(START + 3_600)
-    assert weights.refused(ADDRESS["val2"], "reveal", epoch, salt, hashed, content) == "NotCommitted"
-    assert weights.refused(who, "reveal", epoch, salt, hashed, b"other") == "WrongOpening"
-    assert weights.refused(who, "reveal", epoch, bytes(32), hashed, content) == "WrongOpening"
-    weights.send(who, "reveal", epoch, salt, hashed, content)
-    assert weights.refused(who, "reveal", epoch, salt, hashed, b"") == "AlreadyRevealed"
-    core.chain.at(START + 7_200)
-    assert weights.refused(ADDRESS["val2"], "reveal", epoch, salt, hashed, b"") == "WrongPeriod"
+        chain.deploy(who, "LTFT", core.ledger.address, 1, 1, 2**96, 0, [], [])
+    rich = made_genesis().model_copy(update={"pool": 2**96})
+    with pytest.raises(ConfigError, match=r"keep it below 2\*\*96"):
+        Core(Evm(31_337, START), rich)
 
 
 def test_signing_the_same_for_a_ledger_file_and_for_a_chain_differs() -> None:

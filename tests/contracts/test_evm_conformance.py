@@ -23,7 +23,7 @@ from protocol.ledger.refusal import LedgerRefusal
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from test_evm_ledger import InProcessNode
+    from place import InProcessNode
     from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]

@@ -2,107 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_account import Account
-from made_heads import MODELS, prediction
-from made_ledgers import ADDRESS, KEYS, SALT, TOPIC, VALIDATORS, Clock, Network, key_of, made_genesis, module
+from made_ledgers import ADDRESS, SALT, TOPIC, Network, key_of, module
+from place import Place
 from test_ledger_heads import body, claim, made_head
-from twin import DEPLOYER, Core
+from twin import DEPLOYER
 
 from protocol.errors import ClusterError, ConfigError, DataError
-from protocol.head import merkle
-from protocol.head.claims import Claims
-from protocol.head.head import Head, HeadModel, HeadTopic
-from protocol.head.quorum import sign_head
-from protocol.ledger.artifacts import artifact
-from protocol.ledger.calls import UNSIGNED, head_fields, stacked, values_digest
+from protocol.ledger.calls import UNSIGNED
 from protocol.ledger.digest import state_digest
 from protocol.ledger.evm import EvmLedger
 from protocol.ledger.evm_deploy import check_deployment, created, deploy
-from protocol.ledger.evm_node import Node, Refused, Reverted, Spending
+from protocol.ledger.evm_node import Spending
 from protocol.ledger.kinds import source_hash
-from protocol.ledger.params import DAY_S, LTFT
+from protocol.ledger.params import LTFT
 from protocol.ledger.refusal import LedgerRefusal, NonceError
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from web3_chain import Anvil, Web3Chain, anvil_missing, in_process
-
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-class InProcessNode(Node):
-    """A node that translates what the in-process chain raises; it has no block ahead."""
-
-    ahead = "latest"
-
-    def _ask(self, question: Callable[[], Any], through: type[Exception] | None = None) -> Any:
-        def translated() -> Any:
-            try:
-                return question()
-            except Exception as error:
-                if type(error).__name__ == "ValidationError":
-                    raise Refused(str(error)) from error
-                if type(error).__name__ != "TransactionFailed":
-                    raise
-                raise Reverted("0x" + Web3Chain.reason(error).hex()) from error
-
-        return super()._ask(translated, through)
-
-
-class Place:
-    """A chain with a ledger on it, and views of it."""
-
-    def __init__(self, chain: Web3Chain, folder: Path) -> None:
-        self.chain, self.folder = chain, folder
-        start = (chain.time // DAY_S + 1) * DAY_S
-        chain.at(start)
-        self.clock = Clock(start)
-        self.genesis = made_genesis().model_copy(update={"chain_id": chain.chain_id, "time": start})
-        self.core = Core(chain, self.genesis)
-        self.opened: list[EvmLedger] = []
-
-    def node(self, **options: Any) -> Node:
-        kind = Node if "anvil" in type(self.chain.web3.provider).__name__.lower() else InProcessNode
-        return kind(self.chain.web3, wait=lambda seconds: None, **options)
-
-    def view(self, payer: str = "relay", **options: Any) -> EvmLedger:
-        given: dict[str, Any] = {"node": self.node(), "key": key_of(payer), "clock": self.clock} | options
-        ledger = EvmLedger(given.pop("node"), self.core.ledger.address, **given)
-        self.opened.append(ledger)
-        return ledger
-
-    def network(self, payer: str = "relay", **options: Any) -> Network:
-        return Network(self.view(payer, **options), self.clock)
-
-    def later(self, seconds: int) -> None:
-        self.clock.now = self.chain.at(self.chain.web3.eth.get_block("latest")["timestamp"] + seconds)
-        if not hasattr(self.chain.web3.provider, "ethereum_tester"):
-            self.chain.web3.provider.make_request("evm_mine", [])
-
-
-@pytest.fixture(params=["eth-tester", "anvil"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    anvil = None
-    if request.param == "anvil":
-        if reason := anvil_missing():
-            pytest.skip(reason)
-        anvil = Anvil(tmp_path)
-    made = Place(Web3Chain(anvil.web3) if anvil else in_process(), tmp_path)
-    yield made
-    for ledger in made.opened:
-        ledger.close()
-    if anvil:
-        anvil.close()
 
 
 def test_what_one_writes_another_reads_and_both_say_what_the_contracts_hold(place: Place) -> None:
@@ -336,23 +255,6 @@ def test_a_bad_line_loses_and_doubles_nothing(place: Place) -> None:
         dead.block()
 
 
-def test_heads_with_values_are_read_as_well(place: Place) -> None:
-    network = place.network("carol")
-    place.later(700)
-    head = replace(made_head(network, {}), prediction_count=1, predictions_root="12" * 32)
-    fields, topics = head_fields(head)
-    values, series = (5).to_bytes(8), b"\x11" * 32
-    digest = values_digest(network.ledger.domain, head.period, head.hash, series.hex(), values)
-    marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
-    place.core.heads.send(ADDRESS["carol"], "stampValues", 0, fields, topics, series, values, False, marks)
-    stamped = network.state.stamp
-    assert stamped is not None
-    assert stamped.hash == head.hash
-    assert {one["validator"] for one in network.ledger.tip().event.body["signatures"]} == {
-        ADDRESS[name] for name in VALIDATORS
-    }
-
-
 def test_a_ledger_is_deployed_and_found_to_be_the_committed_one(place: Place) -> None:
     node, key = place.node(spending=Spending(gas=12_000_000)), key_of("deployer")
     holder = key_of("holder").address
@@ -376,43 +278,3 @@ def test_addresses_of_contracts_are_known_before() -> None:
     assert created(sender, 0).lower() == "0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
     assert created(sender, 1).lower() == "0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"
     assert len({created(sender, nonce) for nonce in (127, 128, 255, 256, 65_536)}) == 5
-
-
-def test_a_third_party_needs_web3_and_the_abi_only(place: Place) -> None:
-    """Run the script of docs/chain.md."""
-    carol = place.network("carol")
-    place.later(700)
-    told = [prediction(symbol=f"S{number}") for number in range(3)]
-    speaking = (HeadTopic("us-daily", tuple(HeadModel(one, "crowned", 5) for one in MODELS[:2])),)
-    claims = Claims({ADDRESS["alice"]: 7 * LTFT, ADDRESS["bob"]: LTFT})
-    state = carol.state
-    head = Head.of(
-        period=int(place.clock()) // 600,
-        parent=state.domain.salt,
-        height=state.height,
-        ledger=state.head,
-        data_root="ef" * 32,
-        topics=speaking,
-        predictions=told,
-        claims=claims,
-    )
-    signed = {ADDRESS[name]: sign_head(KEYS[name], place.core.domain, head).signature for name in VALIDATORS}
-    place.core.heads.send(ADDRESS["carol"], "stamp", 0, *head_fields(head), stacked(signed))
-    proof, mine = merkle.prove([one.leaf for one in told], 1), claims.claim(ADDRESS["alice"])
-    page = (ROOT / "docs" / "chain.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    names = {
-        "w3": place.chain.web3,
-        "abi": lambda name: artifact(name).abi,
-        "ledger_address": place.core.ledger.address,
-        "leaf": told[1].leaf,
-        "leaf_index": 1,
-        "leaf_path": [bytes.fromhex(one) for one in proof.path],
-        "total": mine.total,
-        "index": mine.proof.index,
-        "size": mine.proof.size,
-        "path": [bytes.fromhex(one) for one in mine.proof.path],
-        "account": Account.from_key(hashlib.sha256(b"alice").digest()),
-    }
-    exec(compile(script, "docs/chain.md", "exec"), names)  # noqa: S102 - our own documentation
-    assert place.core.ledger.accounts(ADDRESS["alice"])[0] == 57 * LTFT

@@ -7,6 +7,7 @@ from typing import Any
 from evm import Contract, Done, Evm, Reverted, person
 from made_ledgers import Clock, Network, PureLedger, made_genesis
 
+from protocol.addresses import keccak256
 from protocol.ledger.artifacts import code_of
 from protocol.ledger.calls import BODIES, UNSIGNED, body_of, call_of, event_of, stamp_body
 from protocol.ledger.commitments import parse_subject
@@ -124,8 +125,8 @@ class TwinLedger(PureLedger):
         assert kind in BODIES
         told: dict[str, Any] = body_of(kind, values["body"])
         if kind == "stamp":
-            _, _, arguments = call_of(event, self.domain)
-            told = stamp_body(arguments, self.domain)
+            _, function, arguments = call_of(event, self.domain)
+            told = stamp_body(function, arguments, self.domain)
             assert told["head"] == event.body["head"]
         else:
             assert told == event.body
@@ -136,6 +137,11 @@ class TwinLedger(PureLedger):
 def twin_network(genesis: Genesis | None = None) -> Network:
     clock = Clock()
     return Network(TwinLedger(genesis or made_genesis(), clock), clock)
+
+
+def core_of(network: Network) -> Core:
+    assert isinstance(network.ledger, TwinLedger)
+    return network.ledger.core
 
 
 def same(core: Core, state: State) -> None:
@@ -149,9 +155,10 @@ def same(core: Core, state: State) -> None:
         found = ledger.accounts(address)
         if address == gate:
             outside = token.totalSupply() - token.balanceOf(core.ledger.address)
-            assert (outside, found[1:]) == (account.balance, (account.nonce, 0, True))
+            assert (outside, found[1:]) == (account.balance, (account.nonce, 0, True, 0))
         else:
-            assert found == (account.balance, account.nonce, account.open_reports, True)
+            paid = state.claimed.get(address, 0)
+            assert found == (account.balance, account.nonce, account.open_reports, True, paid)
             assert ledger.stakeOf(address) == account.stake
     assert ledger.votes() == (sum(state.validators.values()), len(state.validators))
     waiting = [(one.account.lower(), one.due, one.amount) for one in state.unstakes.values()]
@@ -170,11 +177,17 @@ def same(core: Core, state: State) -> None:
         assert not any(stamped[0])
     else:
         one = state.stamp
-        assert stamped[0].hex() == one.hash
-        assert stamped[1].hex() == one.rewards_root
-        assert stamped[2:] == (one.reward_total, one.reward_accounts, one.period, one.read_height)
+        key = keccak256(bytes.fromhex(one.rewards_root) + one.reward_accounts.to_bytes(32))
+        assert stamped == (
+            bytes.fromhex(one.hash)[:20],
+            one.period,
+            one.read_height,
+            one.reward_accounts,
+            key[:20],
+            one.reward_total,
+        )
     for address, total in state.claimed.items():
-        assert heads.claimed(address) == total
+        assert ledger.claimed(address) == total
 
 
 def same_blocks(core: Core, state: State) -> None:
