@@ -60,7 +60,9 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Call:  # noqa: PLR0911 - one return per kind
+def call_of(  # noqa: PLR0911 - one return per kind
+    event: SignedEvent, domain: Domain, *, signature: bool = True, text: bool = True
+) -> Call:
     """Return the call that records an event.
 
     Parameters
@@ -72,6 +74,8 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
         Of the ledger.
     signature : bool
         False: the author brings it, so the contract needs no signature.
+    text : bool
+        False: of a module its hash is brought, and its text not.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
             return Call("Registry", "commit", (*by, body["topic"], bytes.fromhex(body["commitment"]), mark))
         case "reveal":
             hidden = bytes.fromhex(body["commitment"]), bytes.fromhex(body["salt"])
-            source = bytes.fromhex(source_hash(body["source"])), source_bytes(body["source"])
+            source = bytes.fromhex(source_hash(body["source"])), source_bytes(body["source"]) if text else b""
             return Call("Registry", "reveal", (*by, *hidden, body["topic"], *source, mark))
         case "report_commit":
             words = _subject(body["subject"]), bytes.fromhex(body["commitment"])
@@ -111,8 +115,8 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
 def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one return per kind
     """Return the body of an event from a log.
 
-    A ``reveal`` whose text is off the chain has ``source`` None; a ``stamp`` has the hash of its HEAD only: text and
-    signatures stand in the call's data (:func:`stamp_body`).
+    A ``reveal`` without a text, or with bytes that are no text, has ``source_hash`` in place of ``source``; a ``stamp`` has
+    the hash of its HEAD only: text and signatures stand in the call's data (:func:`stamp_body`).
     """
     values = eth_account("eth_abi").decode(BODIES[kind], data)
     match kind:
@@ -126,8 +130,9 @@ def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one re
         case "commit":
             return {"topic": values[0], "commitment": values[1].hex()}
         case "reveal":
-            source = values[4].decode() if values[4] else None
-            return {"commitment": values[0].hex(), "salt": values[1].hex(), "topic": values[2], "source": source}
+            told = {"commitment": values[0].hex(), "salt": values[1].hex(), "topic": values[2]}
+            text = text_of(values[4])
+            return told | ({"source": text} if text else {"source_hash": values[3].hex()})
         case "report_commit":
             return {"subject": _subject_text(values[0]), "commitment": values[1].hex()}
         case "report_reveal":
@@ -161,6 +166,14 @@ def head_fields(head: Head) -> tuple[tuple[Any, ...], str]:
         head.reward_total,
     )
     return fields, canonical(head.to_dict()["topics"])
+
+
+def text_of(content: bytes) -> str | None:
+    """Return bytes as text, None if they are none."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signature: bytes) -> SignedEvent:
