@@ -2,13 +2,13 @@
 
     python -m benchmarks.scale
 
-Starts one Dask scheduler and, in one process, up to a thousand Dask workers whose evaluations are sleeps; both loops run
-over them in turn, each in a process of its own. Printed per number of workers and side, as median and range over the seeds:
+Starts one Dask scheduler and, in one or more processes, up to a thousand Dask workers whose evaluations are sleeps; both loops
+run over them in turn, each in a process of its own. Printed per number of workers and side, as median and range over the seeds:
 
 - busy: share of the worker seconds slept, between the end of the warm-up and the start of the last evaluation;
 - evaluations per second of that time;
 - CPU milliseconds per evaluation: of the coordinator's main thread (the loop), of its other threads (Dask's client), of the
-  scheduler, and of the process that stands for all workers, which no coordinator pays for;
+  scheduler, and of the processes that stand for all workers, which no coordinator pays for;
 - scheduler_idle: cores that the scheduler uses while nothing runs, for heartbeats mostly; contained in the figure above.
 """
 
@@ -88,27 +88,29 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def cluster(workers: int, seconds: float) -> Iterator[tuple[str, dict[str, subprocess.Popen[str]]]]:
-    """Run a scheduler and connected workers; gives the address and the two processes."""
-    scheduler = start("scheduler")
-    crowd = None
+def cluster(workers: int, processes: int, seconds: float) -> Iterator[tuple[str, dict[str, subprocess.Popen[str]]]]:
+    """Run a scheduler and workers connected to it; gives the address and the processes."""
+    running = {"scheduler": start("scheduler")}
     try:
-        address = line_of(scheduler)
-        crowd = start("workers", address, str(workers), str(seconds))
-        line_of(crowd)
-        yield address, {"scheduler": scheduler, "workers": crowd}
+        address = line_of(running["scheduler"])
+        for number in range(processes):
+            share = range(workers * number // processes, workers * (number + 1) // processes)
+            running[f"workers{number}"] = start("workers", address, str(share.start), str(share.stop), str(seconds))
+            line_of(running[f"workers{number}"])
+        yield address, running
     finally:
-        for process in (crowd, scheduler):
-            if process is not None:
-                process.kill()
-                process.wait()
+        for process in running.values():
+            process.kill()
+            process.wait()
 
 
-def ask(crowd: subprocess.Popen[str], question: str) -> Any:
-    """Return what the workers' process answers: ``count`` evaluations slept so far, or ``take`` their moments."""
-    assert crowd.stdin
-    print(question, file=crowd.stdin, flush=True)
-    return json.loads(line_of(crowd))
+def ask(processes: Mapping[str, subprocess.Popen[str]], question: str) -> list[Any]:
+    """Return what the workers' processes answer: ``count`` evaluations slept so far, or ``take`` their moments."""
+    crowds = [process for name, process in processes.items() if name != "scheduler"]
+    for crowd in crowds:
+        assert crowd.stdin
+        print(question, file=crowd.stdin, flush=True)
+    return [json.loads(line_of(crowd)) for crowd in crowds]
 
 
 def measure(
@@ -119,7 +121,7 @@ def measure(
     watch = Watch({"coordinator": coordinator.pid, **{name: process.pid for name, process in processes.items()}})
     answer = {}
     if side == "stock":  # its own time limit is looked at once a generation has started
-        while not ask(processes["workers"], "count"):
+        while not sum(ask(processes, "count")):
             time.sleep(PERIOD_S)
         time.sleep(request["seconds"])
         coordinator.kill()
@@ -128,7 +130,7 @@ def measure(
     coordinator.wait()
     time.sleep(request["sleep"] + 0.5)  # what stock cancelled sleeps on
     watch.stop()
-    spans = ask(processes["workers"], "take")
+    spans = [span for taken in ask(processes, "take") for span in taken]
     begin, end = min(first for first, _ in spans) + warm_up, max(first for first, _ in spans)
     if end - begin < 4 * PERIOD_S:
         sys.exit(
@@ -138,14 +140,16 @@ def measure(
     ended = sum(begin <= last <= end for _, last in spans)
     coordinator_s, loop_s = watch.between("coordinator", begin, end)
     used = {"loop_ms": loop_s, "client_ms": coordinator_s - loop_s}
-    used |= {f"{name}_ms": watch.between(name, begin, end)[0] for name in processes}
+    spent = {name: watch.between(name, begin, end)[0] for name in processes}
+    used["scheduler_ms"] = spent.pop("scheduler")
+    used["workers_ms"] = sum(spent.values())
     return {
         "workers": request["workers"],
         "seed": request["seed"],
         "side": side,
         "busy": inside / (request["workers"] * (end - begin)),
         "per_s": ended / (end - begin),
-        **{name: 1000 * used_s / max(1, ended) for name, used_s in used.items()},
+        **{name: 1000 * seconds / max(1, ended) for name, seconds in used.items()},
         "steady_s": end - begin,
         **{name: value for name, value in answer.items() if name != "front"},
     }
@@ -164,6 +168,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=1_000_000, help="most evaluations of a side")
     parser.add_argument("--seconds", type=float, default=25.0, help="wall time of a side")
     parser.add_argument("--warm-up", type=float, default=8.0, help="seconds after the first start that do not count")
+    parser.add_argument("--processes", type=int, default=1, help="that stand for the workers")
     parser.add_argument("--sleep", type=float, default=2.0, help="seconds of an evaluation")
     parser.add_argument(
         "--window", type=int, default=0, help="of ltminer's search; 0: what ltminer takes for so many slots"
@@ -174,14 +179,15 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for workers in given.workers:
         began = time.monotonic()
-        with cluster(workers, given.sleep) as (address, processes), tempfile.TemporaryDirectory() as folder:
+        with (
+            cluster(workers, given.processes, given.sleep) as (address, processes),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             print(f"{workers} workers after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            before = {name: cpu_of(psutil.Process(process.pid))[0] for name, process in processes.items()}
+            scheduler = psutil.Process(processes["scheduler"].pid)
+            before, _ = cpu_of(scheduler)
             time.sleep(IDLE_S)
-            idle = {
-                f"{name}_idle": (cpu_of(psutil.Process(process.pid))[0] - before[name]) / IDLE_S
-                for name, process in processes.items()
-            }
+            idle = {"scheduler_idle": (cpu_of(scheduler)[0] - before) / IDLE_S}
             for seed in range(1, given.seeds + 1):
                 for side in given.sides:
                     request = {**vars(given), "workers": workers, "seed": seed, "address": address, "folder": folder}

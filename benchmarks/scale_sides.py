@@ -1,10 +1,10 @@
 """The processes of benchmarks/scale.py: a scheduler, many simulated workers, and the two loops that keep them busy.
 
     python -m benchmarks.scale_sides scheduler
-    python -m benchmarks.scale_sides workers ADDRESS COUNT SECONDS
+    python -m benchmarks.scale_sides workers ADDRESS FIRST END SECONDS
     python -m benchmarks.scale_sides ours|unbatched|stock REQUEST
 
-The scheduler and the workers are Dask's own, over TCP; all workers share one process and one event loop, and an evaluation
+The scheduler and the workers are Dask's own, over TCP; many workers share one process and one event loop, and an evaluation
 is a sleep. What a worker would do for itself only (its profile, its system monitor, its tick) is off, since on a real cluster
 other machines pay for it.
 """
@@ -32,7 +32,7 @@ import distributed
 import numpy as np
 
 from infra import dask_executor, forkclient
-from infra.cluster import open_executor
+from infra.cluster import Job, open_executor
 from infra.dask_settings import OWN_CLUSTER, allow_files
 from infra.settings import load_settings
 from infra.topics import find_topic
@@ -101,16 +101,16 @@ async def run_scheduler() -> None:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-async def run_workers(address: str, count: int) -> None:
-    """Connect `count` workers; at a line of stdin print how much was slept since the last ``take``, or take it, as JSON."""
+async def run_workers(address: str, names: range) -> None:
+    """Connect a worker for each name; at a line of stdin print how much was slept since the last ``take``, or take it."""
     with tempfile.TemporaryDirectory() as folder:
         workers = [
             distributed.Worker(
                 address, nthreads=1, memory_limit=0, dashboard=False, local_directory=folder, name=str(number)
             )
-            for number in range(count)
+            for number in names
         ]
-        for first in range(0, count, 50):  # a storm of connections is another question
+        for first in range(0, len(names), 50):  # a storm of connections is another question
             await asyncio.gather(*workers[first : first + 50])
         gc.freeze()  # of a thousand workers every collection would look at all
         print("ready", flush=True)
@@ -138,7 +138,7 @@ def run_ours(request: Mapping[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=request["folder"]) as name:
         folder = Path(name)
         with (
-            open_executor(request["address"], "miner.program", folder, settings) as executor,
+            open_executor(request["address"], Job("miner.program", folder, settings)) as executor,
             closing(Journal.create(folder, config, {})) as journal,
             journal.locked(),
         ):
@@ -180,7 +180,7 @@ def run_stock(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Be the process that the command line names."""
-    global seconds  # noqa: PLW0603 - the length of an evaluation, in the workers' process
+    global seconds  # the length of an evaluation, in the workers' process
     role = sys.argv[1]
     logging.disable(logging.WARNING)
     if role == "scheduler":
@@ -191,9 +191,9 @@ def main() -> None:
     elif role == "workers":
         load_tpot()
         forkclient.run_here = sleep_here
-        seconds = float(sys.argv[4])
+        first, end, seconds = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
         with dask.config.set(QUIET_WORKERS):
-            asyncio.run(run_workers(sys.argv[2], int(sys.argv[3])))
+            asyncio.run(run_workers(sys.argv[2], range(first, end)))
     else:
         request = json.loads(sys.argv[2])
         if role == "unbatched":

@@ -21,6 +21,7 @@ from infra.home import Home, find_home
 from infra.keystore import PASSWORD_SUFFIX, SUFFIX, keystore_path, load_key, password_for, save_key, stored_key
 from infra.lock import exclusive
 from infra.settings import Settings
+from infra.texts import find_texts
 from protocol.addresses import checksum_address
 from protocol.errors import ConfigError, RefusedError
 from protocol.ethereum import web3_of
@@ -40,8 +41,10 @@ OpenLedger: TypeAlias = SqliteLedger | EvmLedger
 #: Of one question to a node of a chain.
 NODE_TIMEOUT_S = 30.0
 MINER, VALIDATOR, FUND = "miner", "validator", "fund"
-#: What development chains use by convention.
+#: What development chains use by convention; they make a block when there is something for it, so none comes on top.
 LOCAL_CHAIN_ID = 31_337
+#: Blocks on top of one, elsewhere: a HEAD that was made on records which the chain takes back later cannot be mended.
+CONFIRMATIONS = 5
 #: wei; what the fund has is what its pool opens with
 POOL, STAKE, BALANCE, TOKENS = 1_000_000 * LTFT, 1_000 * LTFT, 1_000 * LTFT, 1_000_000 * LTFT
 #: scrypt's n: opens in 2 ms instead of half a second.
@@ -117,7 +120,17 @@ def _on_chain(settings: Settings, clock: Time) -> EvmLedger:
     spending = Spending(settings.chain_gas, settings.chain_fee_gwei)
     cache = find_home().state / f"chain-{place.lower()}.sqlite"
     node = Node(web3_of(url, NODE_TIMEOUT_S), spending=spending)
-    return EvmLedger(node, place, cache=cache, confirmations=settings.chain_confirmations, clock=clock)
+    confirmations = settings.chain_confirmations
+    if confirmations < 0:
+        confirmations = 0 if node.chain_id() == LOCAL_CHAIN_ID else CONFIRMATIONS
+    return EvmLedger(
+        node,
+        place,
+        cache=cache,
+        confirmations=confirmations,
+        clock=clock,
+        texts=find_texts(settings.modules),
+    )
 
 
 def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receipt:

@@ -89,7 +89,13 @@ class Settings(BaseSettings):
     )
     chain_fee_gwei: int = Field(200, ge=1, description="most that is paid per gas on a chain, 10⁻⁹ of its coin")
     chain_gas: int = Field(3_000_000, ge=100_000, description="most gas of one transaction")
-    chain_confirmations: int = Field(0, ge=0, le=1000, description="blocks on top of one before it counts")
+    modules: str = Field(
+        "",
+        description="folder or s3://BUCKET/PATH for the texts of modules, of which a chain then has the hash; empty: all on it",
+    )
+    chain_confirmations: int = Field(
+        -1, ge=-1, le=1000, description="blocks on top of one before it counts; -1: none on a development chain, else 5"
+    )
     fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")
     password_file: str = Field("", description="file with the password of the keystore")

@@ -121,6 +121,7 @@ class Place:
         ours = {
             HOME_VARIABLE: str(self.home(name)),
             "LONGTAIL_LEDGER": self.ledger,
+            "LONGTAIL_MODULES": str(self.folder / "modules"),
             "LONGTAIL_CLOCK": str(self.clock),
             "LONGTAIL_FUND": f"http://{self.address('fund')}",
             "OMP_NUM_THREADS": "1",

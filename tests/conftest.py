@@ -17,6 +17,7 @@ settings.load_profile("unhurried")
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the slow tests an hour; the others have what pyproject.toml says."""
     for item in items:

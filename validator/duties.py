@@ -12,6 +12,7 @@ from protocol.errors import DataError
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.params import DAY_S
 from protocol.ledger.state import Block, Submission
+from protocol.ledger.texts import TextMissingError
 from protocol.topics import Topic
 from validator.daemon import Report
 from validator.evaluation import Contender, Jail, baselines
@@ -22,6 +23,8 @@ from validator.sandbox.policy import Limits
 from validator.verdict import MAX_BYTES, Verdict, read_verdict
 
 MICRO = 1_000_000
+#: Stands in the report on a module that could not be judged, since its text is not to be had.
+NO_VERDICT = "0" * 64
 #: In a simulation evidence is looked at as of the last multiple of this, seconds, so that validators ask about the same days.
 EVIDENCE_STEP_S = 28 * DAY_S
 SECOND_US = 1_000_000
@@ -63,13 +66,20 @@ class LocalJudge:
     def screen(self, submission: Submission) -> Report:
         """Return the report on a submission, against the record as it stood when it was revealed; keep the verdict.
 
+        A module whose text is not on the ledger has as long to appear as reports on it would have; then it is invalid.
+
         Raises
         ------
         LongtailError
-            The topic, its data or the jail cannot be had here.
+            The topic, its data or the jail cannot be had here, or the module's text not yet.
         """
-        verdict = self._judged(submission)
-        return report_of(verdict)
+        try:
+            self.ledger.source(submission.block_hash)
+        except TextMissingError:
+            if self.ledger.now().time < submission.time + self.ledger.genesis.params.report_window_s:
+                raise
+            return _unreadable(submission)
+        return report_of(self._judged(submission))
 
     def evidence(self, block: Block, day: int | None) -> tuple[int, Report] | None:
         """Return the last day covered and the report on a block's evidence; None while there is no finished day.
@@ -146,6 +156,22 @@ class LocalJudge:
                 if verdict.block_hash == block_hash and "bar" in verdict.judged:
                     return verdict
         return None
+
+
+def _unreadable(submission: Submission) -> Report:
+    """Return the report on a module that its miner keeps back; there is no verdict."""
+    return {
+        "outcome": "invalid",
+        "reason": "text",
+        "pipeline_id": "",
+        "near_id": "",
+        "verdict": NO_VERDICT,
+        "data_root": "",
+        "registry": fingerprint(),
+        "specific": 0,
+        "generalized": 0,
+        "k": submission.k,
+    }
 
 
 def report_of(verdict: Verdict) -> Report:

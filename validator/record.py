@@ -11,6 +11,7 @@ from pipelines.parser import block_hash, parse_module
 from pipelines.spec import Call, canonical_text
 from protocol.errors import RefusedError
 from protocol.ledger.ledger import Ledger
+from protocol.ledger.texts import TextMissingError
 from validator.evaluation import Contender
 
 
@@ -101,13 +102,13 @@ def record_of(ledger: Ledger, topic: str, height: int | None = None) -> Record:
     )
     return Record(
         models=tuple(Known(ledger.source(block.hash).encode()) for block in state.standing_blocks(topic)),
-        earlier=tuple(_parsed(ledger.source(name).encode() for _, name in undecided)),
+        earlier=tuple(_parsed(ledger, (name for _, name in undecided))),
         height=state.height,
     )
 
 
-def _parsed(sources: Iterable[bytes]) -> Iterator[Known]:
+def _parsed(ledger: Ledger, names: Iterable[str]) -> Iterator[Known]:
     """Yield what can be copied: an undecided submission may be anything, and must not keep the later ones from being judged."""
-    for source in sources:
-        with suppress(RefusedError):
-            yield Known(source)
+    for name in names:
+        with suppress(RefusedError, TextMissingError):
+            yield Known(ledger.source(name).encode())

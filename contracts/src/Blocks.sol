@@ -140,7 +140,8 @@ abstract contract Blocks {
 
     /// @notice Make a module public, number it and open its ballot.
     /// @param blockHash The sha256 of the module.
-    /// @param source The module's text, UTF-8.
+    /// @param source The module's text, UTF-8; or nothing: then it lies off the chain under its hash, and who keeps it back is judged
+    /// as if it were no module.
     function reveal(
         address author,
         uint256 nonce,
@@ -152,7 +153,7 @@ abstract contract Blocks {
         bytes calldata signature
     ) external {
         if (source.length > MAX_SOURCE) revert Oversized();
-        if (source.length == 0 || sha256(source) != blockHash || !Text.isUtf8(source)) revert Malformed();
+        if (source.length > 0 && (sha256(source) != blockHash || !Text.isUtf8(source))) revert Malformed();
         {
             bytes32 structHash =
                 keccak256(abi.encode(REVEAL, author, nonce, commitment, salt, keccak256(bytes(topic)), blockHash));

@@ -119,6 +119,8 @@ contract Ledger is ILedger, ILedgerOfToken {
     uint96 public immutable minStake;
     uint96 public immutable reportPenalty;
     uint64 public immutable unstakeDelay;
+    /// @notice Timestamp of the block that {Genesis} was logged in, so that readers of a long chain find it.
+    uint64 public immutable born;
 
     Hot private _hot;
     Cold private _cold;
@@ -150,6 +152,7 @@ contract Ledger is ILedger, ILedgerOfToken {
             string.concat('{"event":{"author":"', Strings.toChecksumHexString(address(this)), genesisTail);
         salt = sha256(bytes(text));
         (_chain, _domain) = (block.chainid, Domain.separator(salt));
+        born = uint64(block.timestamp);
         emit Genesis(text);
         (token, registry, heads) = (token_, registry_, heads_);
         (welcome, minStake) = (terms.welcome, terms.minStake);

@@ -54,6 +54,8 @@ BAD_CREDENTIALS = frozenset(
 )
 #: Seconds: to connect, and for the answer; a CreateFleet call of hundreds of instances takes many.
 CONNECT_S, READ_S = 10, 90
+#: Tries to reach a service that has never answered yet: its address is wrong sooner than a network is down.
+FIRST_TRIES = 4
 #: Most characters of AWS's words in a message.
 MAX_WORDS = 300
 
@@ -145,6 +147,7 @@ class Aws:
             raise ConfigError("no AWS region is named; give --region or the setting ec2_region, such as eu-central-1")
         self.region: str = self.session.region_name
         self._clients: dict[tuple[str, str], Any] = {}
+        self._reached: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def call(
@@ -186,7 +189,8 @@ class Aws:
         """
         action = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
         patience, limit = self.patience, tries or self.patience.tries
-        method = getattr(self._client(service, region or self.region), operation)
+        place = service, region or self.region
+        method = getattr(self._client(*place), operation)
         try:
             for attempt in stamina.retry_context(
                 on=_AskAgainError,
@@ -197,19 +201,24 @@ class Aws:
                 wait_jitter=patience.first_s,
             ):
                 with attempt:
-                    return dict(self._once(action, method, parameters, repeat))
+                    try:
+                        answer = dict(self._once(action, method, parameters, repeat))
+                    except _AskAgainError as failed:
+                        if failed.code != "unreachable":
+                            self._reached.add(place)
+                        elif place not in self._reached and attempt.num >= FIRST_TRIES:
+                            raise self._silent(action, attempt.num, failed) from failed.reason
+                        raise
+                    self._reached.add(place)
+                    return answer
         except _AskAgainError as failed:
-            words = _words(failed.reason)
             if failed.code in THROTTLES:
                 raise AwsError(
                     f"AWS throttles {action} in {self.region} ({failed.code}) and still did after {limit} tries or "
                     f"{patience.total_s:g} s; wait, use fewer instances, or ask AWS for a higher request rate",
                     failed.code,
                 ) from failed.reason
-            raise ClusterError(
-                f"no good answer to {action} in {self.region}, asked up to {limit} times: {words}; check the network, "
-                "AWS_ENDPOINT_URL and the state of that region"
-            ) from failed.reason
+            raise self._silent(action, limit, failed) from failed.reason
         raise AssertionError("unreachable: the loop returns or raises")
 
     def pages(self, service: str, operation: str, key: str, /, **parameters: Any) -> Iterator[Any]:
@@ -269,6 +278,12 @@ class Aws:
         if repeat == "always":
             raise _AskAgainError(error, code) from error
         raise LostAnswerError(f"the answer to {action} is lost: {_words(error)}") from error
+
+    def _silent(self, action: str, tries: int, failed: _AskAgainError) -> ClusterError:
+        return ClusterError(
+            f"no good answer to {action} in {self.region}, asked up to {tries} times: {_words(failed.reason)}; check the "
+            "network, AWS_ENDPOINT_URL and the state of that region"
+        )
 
     def _refusal(self, action: str, error: Any, code: str) -> ConfigError | AwsError:
         words = _words(error.response.get("Error", {}).get("Message", ""))

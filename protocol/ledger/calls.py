@@ -70,7 +70,9 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Call:  # noqa: PLR0911 - one return per kind
+def call_of(  # noqa: PLR0911 - one return per kind
+    event: SignedEvent, domain: Domain, *, signature: bool = True, text: bool = True
+) -> Call:
     """Return the call that records an event.
 
     Parameters
@@ -82,6 +84,8 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
         Of the ledger.
     signature : bool
         False: the author brings it, so the contract needs no signature.
+    text : bool
+        False: of a module its hash is brought, and its text not.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
             return Call("Registry", "commit", (*by, body["topic"], bytes.fromhex(body["commitment"]), mark))
         case "reveal":
             hidden = bytes.fromhex(body["commitment"]), bytes.fromhex(body["salt"])
-            source = bytes.fromhex(source_hash(body["source"])), source_bytes(body["source"])
+            source = bytes.fromhex(source_hash(body["source"])), source_bytes(body["source"]) if text else b""
             return Call("Registry", "reveal", (*by, *hidden, body["topic"], *source, mark))
         case "report_commit":
             words = _subject(body["subject"]), bytes.fromhex(body["commitment"])
@@ -121,7 +125,8 @@ def call_of(event: SignedEvent, domain: Domain, *, signature: bool = True) -> Ca
 def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one return per kind
     """Return the body of an event from a log.
 
-    A ``stamp`` has the hash of its HEAD only: text and signatures stand in the call's data (:func:`stamp_body`).
+    A ``reveal`` without a text, or with bytes that are no text, has ``source_hash`` in place of ``source``; a ``stamp`` has
+    the hash of its HEAD only: text and signatures stand in the call's data (:func:`stamp_body`).
 
     Raises
     ------
@@ -142,8 +147,9 @@ def body_of(kind: str, data: bytes) -> dict[str, Any]:  # noqa: PLR0911 - one re
         case "commit":
             return {"topic": values[0], "commitment": values[1].hex()}
         case "reveal":
-            names = ("commitment", "salt", "topic", "source")
-            return dict(zip(names, (values[0].hex(), values[1].hex(), values[2], _text(values[4])), strict=True))
+            told = {"commitment": values[0].hex(), "salt": values[1].hex(), "topic": values[2]}
+            text = text_of(values[4])
+            return told | ({"source": text} if text else {"source_hash": values[3].hex()})
         case "report_commit":
             return {"subject": _subject_text(values[0]), "commitment": values[1].hex()}
         case "report_reveal":
@@ -164,6 +170,14 @@ def head_fields(head: Head) -> tuple[tuple[Any, ...], bytes, int, str]:
         bytes.fromhex(plain[name]) if type_ == "bytes32" else plain[name] for name, type_ in HEAD_FIELDS.items()
     )
     return fields, bytes.fromhex(head.models_root), head.prediction_count, canonical(plain["topics"])
+
+
+def text_of(content: bytes) -> str | None:
+    """Return bytes as text, None if they are none."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signature: bytes) -> SignedEvent:
@@ -308,13 +322,6 @@ def _report(live: bool, data: bytes) -> dict[str, int | str]:
         "generalized": generalized,
         "k": k,
     }
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"the module in a log is no UTF-8: {error}; the contracts take none like this") from error
 
 
 def _subject(text: str) -> tuple[bool, bytes, int]:

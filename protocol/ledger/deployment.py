@@ -10,10 +10,8 @@ from protocol.errors import ConfigError
 from protocol.head.schedule import Period
 from protocol.ledger.commitments import canonical
 from protocol.ledger.event import genesis_record
-from protocol.ledger.genesis import Genesis, GenesisAccount
+from protocol.ledger.genesis import OUTSIDE, Genesis, GenesisAccount
 
-#: The account that stands for all LTFT outside of the ledger; its address is the token's.
-OUTSIDE = "outside"
 #: What a contract holds of an amount, wei.
 _MAX = 2**96 - 1
 

@@ -92,15 +92,15 @@ class SignedEvent:
         event.check()
         return event
 
-    def check(self) -> None:
-        """Check everything that needs no state and no cryptography.
+    def check(self, *, by_hash: bool = False) -> None:
+        """Check everything that needs no state and no cryptography; `by_hash` as for :func:`protocol.ledger.kinds.check_body`.
 
         Raises
         ------
         LedgerRefusal
             ``unknown-kind``, ``fields``, ``malformed`` or ``oversized``.
         """
-        check_body(self.kind, self.body)
+        check_body(self.kind, self.body, by_hash=by_hash)
         if not isinstance(self.author, str) or not is_address(self.author):
             raise LedgerRefusal("malformed", f"author {self.author!r:.80} is no EIP-55 address")
         if not is_amount(self.nonce):

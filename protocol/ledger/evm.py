@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -21,15 +20,16 @@ from protocol.ledger.calls import body_of, call_of, event_of, stamp_body
 from protocol.ledger.digest import state_digest
 from protocol.ledger.event import Record, SignedEvent, domain_of, genesis_record, record_at
 from protocol.ledger.evm_cache import Cache, Look, Row
+from protocol.ledger.evm_genesis import read_genesis
 from protocol.ledger.evm_node import BlockHead, LogLine, Node, Reverted
-from protocol.ledger.genesis import Genesis
+from protocol.ledger.kinds import source_hash
 from protocol.ledger.ledger import Damage, Receipt, Verification
 from protocol.ledger.refusal import LedgerRefusal
 from protocol.ledger.rules import advance, apply, initial_state
 from protocol.ledger.state import State
+from protocol.ledger.texts import CheckedTexts, Texts
 from protocol.typed_data import Domain
 
-_GENESIS = keccak256(b"Genesis(string)").hex()
 #: Functions by which a HEAD is stamped.
 _STAMPS = ("stamp", "stampValues", "stampFeeds")
 #: How often a node may be behind a block that it has told of, as one of several may, before the block counts as lost.
@@ -56,6 +56,8 @@ class EvmLedger:
         Blocks that must be on top of one before it counts.
     clock : callable
         Unix seconds.
+    texts : Texts, optional
+        Where the texts of modules are put and found that are named by hash only. Without one all texts go into the chain.
     """
 
     def __init__(
@@ -67,14 +69,16 @@ class EvmLedger:
         cache: Path | None = None,
         confirmations: int = 0,
         clock: Callable[[], float] = time.time,
+        texts: Texts | None = None,
     ) -> None:
         self._node, self.address, self._key = node, address, key
         self._confirmations, self._clock, self._lock = confirmations, clock, RLock()
-        self.genesis, self.genesis_line = self._read_genesis()
+        self.genesis, self.genesis_line = read_genesis(node, address)
         self._first_block = self.genesis_line.block
         self.domain: Domain = domain_of(self.genesis, address)
         self._places = {name: self._address(name) for name in ("token", "registry", "heads")}
         self._cache = Cache(cache, self.domain.salt)
+        self._texts = CheckedTexts(self._cache, texts)
         self._begin()
         self._sync()
 
@@ -137,12 +141,17 @@ class EvmLedger:
         Raises
         ------
         DataError
-            No such module was revealed.
+            No such module was revealed; :class:`protocol.ledger.texts.TextMissingError`: its text is not to be had.
         """
-        submission = self.state().submissions.get(block_hash)
-        if submission is None:
-            raise DataError(f"ledger {self.address} has no module {block_hash}; see `ltminer status` for those it has")
-        return str(self.record(submission.height).event.body["source"])
+        with self._lock:
+            self._sync()
+            submission = self._state.submissions.get(block_hash)
+            if submission is None:
+                raise DataError(
+                    f"ledger {self.address} has no module {block_hash}; see `ltminer status` for those it has"
+                )
+            text = self._records[submission.height].event.body.get("source")
+            return self._texts.read(block_hash) if text is None else str(text)
 
     def clock_skew(self) -> int:
         """Return by how many seconds the last record is ahead of the clock; 0 if it is not."""
@@ -209,7 +218,8 @@ class EvmLedger:
                     "with another key"
                 )
             direct = self._key.address == event.author
-            call = call_of(event, self.domain, signature=not direct)
+            aside = event.kind == "reveal" and self._texts.put(event.body["source"])
+            call = call_of(event, self.domain, signature=not direct, text=not aside)
             try:
                 number = self._node.send(self._key, self._place(call.contract), encoded(*call))
             except Reverted as error:
@@ -239,12 +249,15 @@ class EvmLedger:
     def _known(self, event: SignedEvent) -> Receipt | None:
         """Return where an event is: an author's nonce names one event, whichever way it was brought."""
         record = self._by_nonce.get((event.author, event.nonce))
-        if record is None or (record.event.kind, record.event.body) != (event.kind, self._as_told(event)):
+        if record is None or (record.event.kind, record.event.body) != (event.kind, self._as_told(event, record)):
             return None
         return Receipt(record.height, record.hash, new=False)
 
-    def _as_told(self, event: SignedEvent) -> Any:
+    def _as_told(self, event: SignedEvent, record: Record) -> Any:
         """Return the body of an event as its log gives it back: of a HEAD, the genuine signatures by address."""
+        if event.kind == "reveal" and "source_hash" in record.event.body:
+            told = {name: value for name, value in event.body.items() if name != "source"}
+            return told | {"source_hash": source_hash(event.body["source"])}
         if event.kind != "stamp":
             return event.body
         call = call_of(event, self.domain)
@@ -353,24 +366,6 @@ class EvmLedger:
         self._records.append(record)
         self._by_nonce[record.event.author, record.event.nonce] = record
         self._block = row.block_hash
-
-    def _read_genesis(self) -> tuple[Genesis, LogLine]:
-        if not self._node.code(self.address):
-            raise ConfigError(f"there is no contract at {self.address}; check the address and the chain")
-        lines = self._node.logs(self.address, 0, self._node.block().number, _GENESIS)
-        if len(lines) != 1:
-            raise ConfigError(f"{self.address} is no ledger: it has {len(lines)} logs of a genesis")
-        (text,) = decoded(("string",), lines[0].data)
-        salt = self._node.call(self.address, selector("Ledger", "salt")).hex()
-        raw = json.loads(text)
-        genesis = Genesis.from_dict(raw["event"]["body"], f"ledger {self.address}")
-        if genesis_record(genesis, self.address).hash != salt or hashlib.sha256(text.encode()).hexdigest() != salt:
-            raise DataError(
-                f"ledger {self.address} is not the one of its genesis; deploy one with `ltfund chain deploy`"
-            )
-        if genesis.chain_id != (found := self._node.chain_id()):
-            raise ConfigError(f"ledger {self.address} is of chain {genesis.chain_id}, the node is of chain {found}")
-        return genesis, lines[0]
 
     def _address(self, name: str) -> str:
         return checksum_address("0x" + self._node.call(self.address, selector("Ledger", name))[-20:].hex())

@@ -1,4 +1,5 @@
-"""What was read of a chain, in a SQLite file: one row per event, so that opening a ledger asks the node for news only."""
+"""What was read of a chain, in a SQLite file, so that opening a ledger asks the node for news only: one row per event, and the
+texts that the chain has hashes of."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
   height INTEGER PRIMARY KEY, time INTEGER NOT NULL, block INTEGER NOT NULL, block_hash TEXT NOT NULL, event TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS place (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 _FIELDS = ("kind", "author", "nonce", "body", "signature")
@@ -100,6 +102,15 @@ class Cache:
             if self._unchanged(since):
                 self._db.execute("DELETE FROM events WHERE block > ?", (above,))
                 self._set("read_to", f"{above} {digest}")
+
+    def text(self, block_hash: str) -> str | None:
+        """Return a text that was kept."""
+        row = self._db.execute("SELECT text FROM texts WHERE hash = ?", (block_hash,)).fetchone()
+        return str(row[0]) if row else None
+
+    def keep(self, block_hash: str, text: str) -> None:
+        """Keep a text of this hash."""
+        self._db.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (block_hash, text))
 
     def close(self) -> None:
         """Close the file."""

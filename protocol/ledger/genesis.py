@@ -12,6 +12,8 @@ from protocol.ledger.params import MAX_AMOUNT, Amount, Params
 from protocol.topics import NAME
 
 MAX_TIME = 2**53
+#: Name of the account that stands for all money outside of a ledger on a chain; its address is the token's.
+OUTSIDE = "outside"
 
 
 def _checked(address: str) -> str:
@@ -86,6 +88,11 @@ class Genesis(BaseModel):
     def total(self) -> int:
         """All money at the start, in wei."""
         return self.pool + sum(account.balance + account.stake for account in self.accounts)
+
+    @property
+    def outside(self) -> str:
+        """Address of the account for money outside of the ledger, the last one of that name; empty if there is none."""
+        return next((account.address for account in reversed(self.accounts) if account.name == OUTSIDE), "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: the body of record 0."""

@@ -32,11 +32,15 @@ def burn(state: State, event: SignedEvent) -> None:
 
 
 def redeem(state: State, event: SignedEvent) -> None:
-    """Give up money of the author for its share of the treasury, which the fund pays with its next HEAD."""
+    """Give up money of the author for its share of the treasury, which the fund pays with its next HEAD.
+
+    Money from outside is paid for outside, by the treasury's contract.
+    """
     amount, author = event.body["amount"], event.author
     charge(state, author, amount)
     state.supply = state.supply.after(redeemed=amount)
-    state.redeemed[author] = state.redeemed.get(author, 0) + amount
+    if author != state.genesis.outside:
+        state.redeemed[author] = state.redeemed.get(author, 0) + amount
 
 
 def stamp(state: State, event: SignedEvent, *, signatures: bool = True) -> None:

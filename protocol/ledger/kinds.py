@@ -246,8 +246,19 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 
-def check_body(kind: str, body: object) -> Kind:
+#: A ``reveal`` of a module whose text is not on the ledger.
+_REVEAL_BY_HASH = Kind("Reveal", (_hash("commitment"), _hash("salt"), _TOPIC, _hash("source_hash")))
+
+
+def check_body(kind: str, body: object, *, by_hash: bool = False) -> Kind:
     """Return the kind of an event after checking the shape of its body.
+
+    Parameters
+    ----------
+    kind : str
+    body : object
+    by_hash : bool
+        Whether a ``reveal`` may have ``source_hash`` in place of ``source``.
 
     Raises
     ------
@@ -257,6 +268,8 @@ def check_body(kind: str, body: object) -> Kind:
     known = KINDS.get(kind) if isinstance(kind, str) else None
     if known is None:
         raise LedgerRefusal("unknown-kind", f"event kind {kind!r:.80} is unknown; known: {', '.join(KINDS)}")
+    if by_hash and kind == "reveal" and isinstance(body, dict) and "source_hash" in body:
+        known = _REVEAL_BY_HASH
     names = {field.name for field in known.fields}
     if not isinstance(body, dict) or set(body) != names:
         found = ", ".join(sorted(str(name)[:40] for name in body)[:10]) if isinstance(body, dict) else repr(body)[:80]

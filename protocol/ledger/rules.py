@@ -34,7 +34,7 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
     record : Record
     signatures : bool
         False when the caller has checked the signatures of this very record before, or a contract has; those under a HEAD
-        are not counted again then.
+        are not counted again then, and a module may be revealed by its hash.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def apply(state: State, record: Record, *, signatures: bool = True) -> State:
     """
     event = record.event
     _check_link(state, record)
-    event.check()
+    event.check(by_hash=not signatures)
     if record.hash != record_hash(record.height, record.previous, record.time, event):
         raise DataError(f"record {record.height} does not have the hash {record.hash}")
     if signatures:

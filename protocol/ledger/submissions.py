@@ -47,7 +47,7 @@ def reveal(state: State, event: SignedEvent) -> Ballot:
             "no-commitment",
             f"no commitment {body['commitment']} is open: never made, revealed, or its window is over",
         )
-    block_hash = source_hash(body["source"])
+    block_hash = body["source_hash"] if "source_hash" in body else source_hash(body["source"])
     if commitment_of(block_hash, miner, body["salt"]) != commitment.commitment:
         raise LedgerRefusal(
             "wrong-opening", f"module {block_hash}, miner {miner} and this salt do not open {commitment.commitment}"

@@ -27,6 +27,7 @@ CONFIG = {
     "scheduler": "tls://h:1",
     "workers": 3,
     "region": "eu-central-1",
+    "endpoint": "https://s3.eu-central-1.amazonaws.com",
     "dask": {"distributed.comm.timeouts.tcp": "17s"},
 }
 
@@ -138,6 +139,9 @@ def test_the_command_and_environment_of_workers(tmp_path: Path, monkeypatch: pyt
         [sys.executable, "-c", code, *expected], env=environment, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == list(expected.values())
+    assert "AWS_ENDPOINT_URL_S3" not in environment
+    elsewhere = worker_environment({**CONFIG, "endpoint": "https://s3.elsewhere.test"}, tmp_path)
+    assert elsewhere["AWS_ENDPOINT_URL_S3"] == "https://s3.elsewhere.test"
 
 
 def test_settings_are_ones_that_dask_knows_and_bears() -> None:
