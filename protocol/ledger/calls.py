@@ -203,7 +203,7 @@ def stamp_body(function: str, arguments: tuple[Any, ...], domain: Domain) -> dic
         It tells none: a quorum has signed what no honest validator does.
     """
     fields, topics, marks = arguments[1], arguments[-2 if function == "stamp" else 2], arguments[-1]
-    plain = dict(zip(HEAD_FIELDS, (one.hex() if isinstance(one, bytes) else one for one in fields), strict=True))
+    plain = _plain(fields)
     try:
         listed = json.loads(topics)
         if function == "stamp":
@@ -235,7 +235,7 @@ def values_digest(domain: Domain, fields: Sequence[Any], topics: str, said: byte
         As of :func:`said_values`.
     """
     types = [*HEAD_FIELDS.items(), ("topics", "bytes32"), ("said", "bytes32")]
-    plain = dict(zip(HEAD_FIELDS, (one.hex() if isinstance(one, bytes) else one for one in fields), strict=True))
+    plain = _plain(fields)
     hashes = {"topics": keccak256(topics.encode()).hex(), "said": keccak256(said).hex()}
     return typed_digest(domain, "HeadValues", types, {**plain, **hashes})
 
@@ -271,6 +271,11 @@ def stacked(signatures: Mapping[str, str]) -> bytes:
     """Return signatures by validator as the contracts take them: 65 bytes each, in the order of the addresses."""
     ordered = sorted(signatures, key=str.lower)
     return b"".join(bytes.fromhex(signatures[validator][2:]) for validator in ordered)
+
+
+def _plain(fields: Sequence[Any]) -> dict[str, Any]:
+    """Return fields of a HEAD by name, hashes in hex."""
+    return dict(zip(HEAD_FIELDS, (one.hex() if isinstance(one, bytes) else one for one in fields), strict=True))
 
 
 def _stamp_call(event: SignedEvent, domain: Domain) -> Call:

@@ -8,7 +8,7 @@ from made_ledgers import ADDRESS, KEYS, SALT, TOPIC, made_genesis, screen_report
 
 from protocol.ledger.commitments import screen_subject
 from protocol.ledger.event import domain_of, sign
-from protocol.ledger.kinds import MAX_SOURCE_BYTES
+from protocol.ledger.kinds import MAX_EVENT_BYTES, MAX_SOURCE_BYTES
 
 DOMAIN = domain_of(made_genesis())
 HASH = "ab" * 32
@@ -87,7 +87,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "empty module": ("malformed", body_of("reveal", source="")),
     "module of bytes no UTF-8 has": ("malformed", body_of("reveal", source="\ud800")),
     "module too long": ("oversized", body_of("reveal", source="é" * (MAX_SOURCE_BYTES // 2 + 1))),
-    "event too long": ("oversized", body_of("reveal", source="\x01" * MAX_SOURCE_BYTES)),
+    "event too long": ("oversized", body_of("stamp", head="x" * MAX_EVENT_BYTES)),
     "unknown subject": ("malformed", body_of("report_commit", subject="vote:" + HASH)),
     "live without a day": ("malformed", body_of("report_commit", subject="live:" + HASH)),
     "day with a leading zero": ("malformed", body_of("report_commit", subject=f"live:{HASH}:007")),
