@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fund.metrics import Metrics
 from fund.store import Store
 from protocol.errors import DataError, LongtailError
 from protocol.head.quorum import HeadSignature
-from protocol.head.wire import fields_of
 from protocol.ledger.ledger import Ledger
+from protocol.ledger.values import Values
+from protocol.typed_data import Domain
 
 #: Asks a peer: path and query to the JSON document it answers.
 Ask = Callable[[str, dict[str, str]], Any]
@@ -40,9 +41,7 @@ def signatures_of(raw: object) -> list[HeadSignature]:
     DataError, RefusedError
         It holds something else.
     """
-    return [
-        HeadSignature(**fields_of(one, "a signature", HeadSignature.__slots__)) for one in list_of(raw, "signatures")
-    ]
+    return [HeadSignature.from_dict(one) for one in list_of(raw, "signatures")]
 
 
 @dataclass(slots=True)
@@ -85,5 +84,13 @@ class Gathering:
                     continue
                 self.silent.pop(address, None)
                 counted = [one for one in found if one.period in known and one.validator in state.validators]
-                self.metrics.signatures.inc(self.store.sign(one for one in counted if one.genuine(state.domain)))
+                genuine = [self._kept(one, state.domain) for one in counted if one.genuine(state.domain)]
+                self.metrics.signatures.inc(self.store.sign(genuine))
         return self.pause_s
+
+    def _kept(self, one: HeadSignature, domain: Domain) -> HeadSignature:
+        """Return what is kept of a signature: that of the values if it is right, since the first one that is kept stays."""
+        if not one.values or one in self.store.signatures(one.period):
+            return one
+        values = Values.of(self.store.head(one.period), self.store.predictions(one.period))
+        return one if values.signed(one, domain) else replace(one, values="")

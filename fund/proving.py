@@ -21,6 +21,7 @@ from protocol.head.quorum import HeadSignature, Quorum, count
 from protocol.head.wire import fields_of, list_of
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.rules import advance
+from protocol.ledger.values import stamp_quorum
 
 #: A thousand symbols by twenty models each.
 MAX_STATEMENT_BYTES = 2**24
@@ -106,8 +107,7 @@ class Statement:
             raise RefusedError(f"head of a statement is {values['head']!r:.80}; give the HEAD's canonical text")
         head = Head.from_json(values["head"])
         signed = [
-            HeadSignature(**fields_of(one, "a signature", HeadSignature.__slots__))
-            for one in list_of(values["signatures"], "the signatures of a statement")
+            HeadSignature.from_dict(one) for one in list_of(values["signatures"], "the signatures of a statement")
         ]
         shown = list_of(values[body], f"the {body} of a statement")
         if whole:
@@ -143,12 +143,11 @@ class Statement:
 
 
 class Stamped(NamedTuple):
-    """A HEAD on the ledger: height and Unix time of the record, its text and signatures, and its quorum at that time."""
+    """A HEAD on the ledger: height and Unix time of the record, and its quorum at that time, by what was signed there."""
 
     height: int
     time: int
     head: Head
-    signatures: tuple[HeadSignature, ...]
     quorum: Quorum
 
 
@@ -190,13 +189,9 @@ def stamps(ledger: Ledger, start: int = 0) -> Iterator[Stamped]:
         if record.event.kind != "stamp":
             continue
         head = Head.from_json(record.event.body["head"])
-        signed = tuple(
-            HeadSignature(head.period, head.hash, one["validator"], one["signature"])
-            for one in record.event.body["signatures"]
-        )
         state = advance(ledger.state(record.height - 1), record.time)
-        quorum = count(state.domain, head, signed, state.validators)
-        yield Stamped(record.height, record.time, head, signed, quorum)
+        quorum = stamp_quorum(state.domain, record.event.body, state.validators)
+        yield Stamped(record.height, record.time, head, quorum)
 
 
 def stamp_of(ledger: Ledger, head: Head) -> Stamped | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +27,7 @@ from protocol.addresses import checksum_address
 from protocol.errors import ConfigError, RefusedError
 from protocol.ethereum import web3_of
 from protocol.keys import Key
-from protocol.ledger.event import registration_message, sign
+from protocol.ledger.event import SignedEvent, registration_message, sign
 from protocol.ledger.evm import EvmLedger
 from protocol.ledger.evm_node import Node, Spending
 from protocol.ledger.genesis import Genesis, GenesisAccount
@@ -34,6 +35,7 @@ from protocol.ledger.ledger import Ledger, Receipt
 from protocol.ledger.params import LTFT
 from protocol.ledger.refusal import LedgerRefusal, NonceError
 from protocol.ledger.sqlite import SqliteLedger
+from protocol.ledger.values import Place, SignedValues
 
 LOCAL = "local"
 #: What the ledger of the settings may be.
@@ -133,8 +135,15 @@ def _on_chain(settings: Settings, clock: Time) -> EvmLedger:
     )
 
 
-def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receipt:
+def values_place(settings: Settings, ledger: Ledger) -> Place:
+    """Return where the values of predictions go: as set, if the ledger is on a chain; else nowhere."""
+    return settings.chain_values if isinstance(ledger, EvmLedger) else "none"
+
+
+def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any], values: SignedValues | None = None) -> Receipt:
     """Sign an event with the key's next nonce and append it, whoever else signs with the key meanwhile.
+
+    A ``stamp`` goes to a chain with `values`, if they are given.
 
     Called twice it sends twice: whether something has happened already is for the caller to see in the state. Two programs
     that send the same at the same moment send it once, and both get its receipt.
@@ -146,13 +155,15 @@ def send(ledger: Ledger, key: Key, kind: str, body: Mapping[str, Any]) -> Receip
     ConfigError, DataError
         The ledger cannot be written or is damaged, or the key signs elsewhere without pause.
     """
+    append: Callable[[SignedEvent], Receipt] = ledger.append
     if isinstance(ledger, EvmLedger):
         ledger.pay_with(key)
+        append = partial(ledger.append, values=values)
     account = ledger.state().accounts.get(key.address)
     nonce = account.nonce if account else 0
     for _ in range(NONCE_TRIES):
         try:
-            return ledger.append(sign(key, ledger.domain, kind, nonce, body))
+            return append(sign(key, ledger.domain, kind, nonce, body))
         except NonceError as error:
             nonce = error.expected
     raise ConfigError(f"key {key.address} signs elsewhere without pause; use one key per program")

@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     )
     chain_confirmations: int = Field(
         -1, ge=-1, le=1000, description="blocks on top of one before it counts; -1: none on a development chain, else 5"
+    )
+    chain_values: Literal["log", "keep", "none"] = Field(
+        "log",
+        description="values of predictions on a chain: `log` (in its log), `keep` (stored too, for feeds), `none` (roots only)",
     )
     fund: str = Field("", description="where a fund answers: HEADs, predictions, rewards; empty: none is asked")
     key: str = Field("", description="keystore to sign with: a name or a file; empty: `miner` or `validator`")

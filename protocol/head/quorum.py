@@ -7,7 +7,7 @@ have a quorum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
@@ -39,6 +39,9 @@ class HeadSignature:
         EIP-55 address.
     signature : str
         ``0x`` and 130 hex digits over :func:`head_digest`.
+    values : str
+        The same over the HEAD with the values of its predictions (:class:`protocol.ledger.values.Values`); empty where the
+        validator makes none. It says nothing of the HEAD by itself, so it is not judged by :meth:`genuine`.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class HeadSignature:
     head: str
     validator: str
     signature: str
+    values: str = ""
 
     def __post_init__(self) -> None:
         whole(self.period, "the period of a signature", 0, MAX_PERIOD)
@@ -57,8 +61,9 @@ class HeadSignature:
             raise RefusedError(f"head {self.head!r:.80} of a signature is no hash; write 64 lower-case hex digits")
         if not isinstance(self.validator, str) or not is_address(self.validator):
             raise RefusedError(f"validator {self.validator!r:.80} of a signature is no EIP-55 address")
-        if not isinstance(self.signature, str) or len(self.signature) != 132:
-            raise RefusedError("a signature is 0x and 130 lower-case hex digits")
+        for mark in (self.signature, *([] if self.values == "" else [self.values])):
+            if not isinstance(mark, str) or len(mark) != 132:
+                raise RefusedError("a signature is 0x and 130 lower-case hex digits")
 
     def genuine(self, domain: Domain) -> bool:
         """Return whether the validator named made this signature, for this ledger."""
@@ -68,14 +73,21 @@ class HeadSignature:
             return False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return plain JSON values; ``values`` only where there is a signature of them."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "values" or self.values}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read a signature that a stranger wrote; refused unless it is the canonical text of one."""
-        raw = read_canonical(text, "a signature", MAX_SIGNATURE_BYTES)
-        return cls(**fields_of(raw, "a signature", cls.__slots__))
+        return cls.from_dict(read_canonical(text, "a signature", MAX_SIGNATURE_BYTES))
+
+    @classmethod
+    def from_dict(cls, raw: object) -> Self:
+        """Read a signature from plain JSON values."""
+        *names, values = cls.__slots__
+        if isinstance(raw, dict) and raw.get(values):
+            names.append(values)
+        return cls(**fields_of(raw, "a signature", names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,13 @@ def sign_head(key: Key, domain: Domain, head: Head) -> HeadSignature:
     return HeadSignature(head.period, head.hash, key.address, key.sign(digest))
 
 
-def count(domain: Domain, head: Head, signatures: Iterable[HeadSignature], validators: Mapping[str, int]) -> Quorum:
+def count(
+    domain: Domain,
+    head: Head,
+    signatures: Iterable[HeadSignature],
+    validators: Mapping[str, int],
+    genuine: Callable[[HeadSignature], bool] | None = None,
+) -> Quorum:
     """Return how the validators stand to a HEAD; the order of the signatures does not matter.
 
     Parameters
@@ -152,7 +170,10 @@ def count(domain: Domain, head: Head, signatures: Iterable[HeadSignature], valid
         Any that were seen. Those of other periods say nothing here; see :func:`equivocations`.
     validators : mapping of address to wei
         Voting stake as :class:`protocol.ledger.state.State` has it when they are counted.
+    genuine : callable, optional
+        Whether a signature is one, if that is not for :meth:`HeadSignature.genuine` to say.
     """
+    true = genuine or (lambda one: one.genuine(domain))
     said: dict[str, list[str]] = {}
     unknown, forged = set(), set()
     for one in signatures:
@@ -160,7 +181,7 @@ def count(domain: Domain, head: Head, signatures: Iterable[HeadSignature], valid
             continue
         if one.validator not in validators:
             unknown.add(one.validator)
-        elif one.genuine(domain):
+        elif true(one):
             said.setdefault(one.validator, []).append(one.head)
         else:
             forged.add(one.validator)

@@ -187,7 +187,7 @@ def event_of(kind: str, author: str, nonce: int, body: Mapping[str, Any], signat
 
 
 def stamp_body(function: str, arguments: tuple[Any, ...], domain: Domain) -> dict[str, Any]:
-    """Return the body of a ``stamp`` from the call that brought it.
+    """Return the body of a ``stamp`` from the call that brought it; ``values`` is the hash of what was said with the HEAD.
 
     Parameters
     ----------
@@ -212,17 +212,18 @@ def stamp_body(function: str, arguments: tuple[Any, ...], domain: Domain) -> dic
             digest = head_digest(domain, plain["period"], hashlib.sha256(text.encode()).hexdigest())
         else:
             head = Head(**plain, topics=topics_of(listed), prediction_count=len(arguments[3]) // 8 - 8)
-            text, digest = head.text, values_digest(domain, fields, topics, arguments[3])
+            told = keccak256(arguments[3]).hex()
+            text, digest = head.text, values_digest(domain, fields, topics, told)
     except (ValueError, RecursionError, RefusedError) as error:
         raise DataError(f"the call that stamped HEAD {plain['period']} tells no HEAD: {error}") from error
     signatures = []
     for start in range(0, len(marks), 65):
         signature = "0x" + marks[start : start + 65].hex()
         signatures.append({"validator": recover(digest, signature), "signature": signature})
-    return {"head": text, "signatures": signatures}
+    return {"head": text, "signatures": signatures} | ({"values": told} if function != "stamp" else {})
 
 
-def values_digest(domain: Domain, fields: Sequence[Any], topics: str, said: bytes) -> bytes:
+def values_digest(domain: Domain, fields: Sequence[Any], topics: str, said: str) -> bytes:
     """Return what validators sign to put a HEAD on the chain with the values of its predictions (docs/spec/contracts.md).
 
     Parameters
@@ -231,12 +232,12 @@ def values_digest(domain: Domain, fields: Sequence[Any], topics: str, said: byte
         Of the ledger.
     fields, topics
         Of the HEAD, as of :func:`head_fields`.
-    said : bytes
-        As of :func:`said_values`.
+    said : str
+        Keccak-256 of what :func:`said_values` returns, 64 hex digits.
     """
     types = [*HEAD_FIELDS.items(), ("topics", "bytes32"), ("said", "bytes32")]
     plain = _plain(fields)
-    hashes = {"topics": keccak256(topics.encode()).hex(), "said": keccak256(said).hex()}
+    hashes = {"topics": keccak256(topics.encode()).hex(), "said": said}
     return typed_digest(domain, "HeadValues", types, {**plain, **hashes})
 
 

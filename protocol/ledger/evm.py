@@ -28,6 +28,7 @@ from protocol.ledger.refusal import LedgerRefusal
 from protocol.ledger.rules import advance, apply, initial_state
 from protocol.ledger.state import State
 from protocol.ledger.texts import CheckedTexts, Texts
+from protocol.ledger.values import SignedValues
 from protocol.typed_data import Domain
 
 #: Functions by which a HEAD is stamped.
@@ -188,11 +189,11 @@ class EvmLedger:
 
     # ------------------------------------------------------------------------------------------------------------- writing
 
-    def append(self, event: SignedEvent) -> Receipt:
-        """Bring an event to the contracts; see :meth:`protocol.ledger.ledger.Ledger.append`.
+    def append(self, event: SignedEvent, values: SignedValues | None = None) -> Receipt:
+        """Bring an event to the contracts, a ``stamp`` with its `values`; see :meth:`protocol.ledger.ledger.Ledger.append`.
 
         The state machine is asked first, so a refusal costs nothing. Sending the same event again, after whatever went wrong,
-        records it once: its author's nonce is good once.
+        records it once: its author's nonce is good once. Two stamps of one HEAD are the same event, whoever signed them.
 
         Raises
         ------
@@ -219,7 +220,8 @@ class EvmLedger:
                 )
             direct = self._key.address == event.author
             aside = event.kind == "reveal" and self._texts.put(event.body["source"])
-            call = call_of(event, self.domain, signature=not direct, text=not aside)
+            usual = call_of(event, self.domain, signature=not direct, text=not aside)
+            call = values.call(event) if values else usual
             try:
                 number = self._node.send(self._key, self._place(call.contract), encoded(*call))
             except Reverted as error:
@@ -254,14 +256,11 @@ class EvmLedger:
         return Receipt(record.height, record.hash, new=False)
 
     def _as_told(self, event: SignedEvent, record: Record) -> Any:
-        """Return the body of an event as its log gives it back: of a HEAD, the genuine signatures by address."""
+        """Return the body of an event as its log gives it back: of a HEAD, whichever signatures were brought."""
         if event.kind == "reveal" and "source_hash" in record.event.body:
             told = {name: value for name, value in event.body.items() if name != "source"}
             return told | {"source_hash": source_hash(event.body["source"])}
-        if event.kind != "stamp":
-            return event.body
-        call = call_of(event, self.domain)
-        return stamp_body(call.function, call.arguments, self.domain)
+        return {**record.event.body, "head": event.body["head"]} if event.kind == "stamp" else event.body
 
     def _rehearse(self, event: SignedEvent) -> None:
         state = self._state

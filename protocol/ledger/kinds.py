@@ -248,6 +248,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 #: A ``reveal`` of a module whose text is not on the ledger.
 _REVEAL_BY_HASH = Kind("Reveal", (_hash("commitment"), _hash("salt"), _TOPIC, _hash("source_hash")))
+#: A ``stamp`` whose signatures are over the values of the HEAD's predictions too.
+_STAMP_WITH_VALUES = Kind("StampHead", (*KINDS["stamp"].fields, _hash("values")))
 
 
 def check_body(kind: str, body: object, *, by_hash: bool = False) -> Kind:
@@ -258,7 +260,7 @@ def check_body(kind: str, body: object, *, by_hash: bool = False) -> Kind:
     kind : str
     body : object
     by_hash : bool
-        Whether a ``reveal`` may have ``source_hash`` in place of ``source``.
+        Whether a ``reveal`` may have ``source_hash`` in place of ``source``, and a ``stamp`` the hash of its ``values``.
 
     Raises
     ------
@@ -270,6 +272,8 @@ def check_body(kind: str, body: object, *, by_hash: bool = False) -> Kind:
         raise LedgerRefusal("unknown-kind", f"event kind {kind!r:.80} is unknown; known: {', '.join(KINDS)}")
     if by_hash and kind == "reveal" and isinstance(body, dict) and "source_hash" in body:
         known = _REVEAL_BY_HASH
+    if by_hash and kind == "stamp" and isinstance(body, dict) and "values" in body:
+        known = _STAMP_WITH_VALUES
     names = {field.name for field in known.fields}
     if not isinstance(body, dict) or set(body) != names:
         found = ", ".join(sorted(str(name)[:40] for name in body)[:10]) if isinstance(body, dict) else repr(body)[:80]

@@ -14,7 +14,7 @@ from made_ledgers import ADDRESS, KEYS, PARAMS, SALT, START, TOPIC, key_of, modu
 from market import FOREVER, TRADER, Market, T
 from twin import RELAY, Core, twin_network
 
-from protocol.addresses import checksum_address
+from protocol.addresses import checksum_address, keccak256
 from protocol.head.claims import Claims
 from protocol.head.head import Head, HeadModel, HeadTopic
 from protocol.head.prediction import Prediction
@@ -112,7 +112,7 @@ class Stamper:
         head = self.head()
         fields, _, _, topics = head_fields(head)
         said = said_values(head.hash, "11" * 32, [one.value for one in self.predictions()])
-        digest = values_digest(self.core.domain, fields, topics, said)
+        digest = values_digest(self.core.domain, fields, topics, keccak256(said).hex())
         marks = stacked({SIGNERS[name].address: SIGNERS[name].sign(digest) for name in self.names})
         arguments = self.number, fields, topics, said, marks
         done = self.core.heads.send(CARRIER, "stampFeeds" if keep else "stampValues", *arguments)

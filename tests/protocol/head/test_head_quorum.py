@@ -11,6 +11,7 @@ from made_heads import ADDRESS, DOMAIN, KEYS, head
 from protocol.errors import RefusedError
 from protocol.head.head import Head
 from protocol.head.quorum import HeadSignature, count, equivocations, head_digest, sign_head
+from protocol.ledger.commitments import canonical
 from protocol.typed_data import Domain
 
 HEAD = head()
@@ -131,11 +132,25 @@ def one_text(one: HeadSignature) -> str:
         ("validator", 5),
         ("signature", "0x"),
         ("signature", None),
+        ("values", "0x"),
+        ("values", None),
     ],
 )
 def test_bad_signatures_are_refused(change: tuple[str, Any]) -> None:
     with pytest.raises(RefusedError):
         renamed(signed("ann")[0], **dict([change]))
+
+
+def test_a_signature_of_values_is_told_where_there_is_one() -> None:
+    (one,) = signed("ann")
+    both = renamed(one, values="0x" + "6" * 130)
+    assert HeadSignature.from_json(canonical(both.to_dict())) == HeadSignature.from_dict(both.to_dict()) == both
+    assert "values" not in one.to_dict()
+    assert both.genuine(DOMAIN)
+    assert count(DOMAIN, HEAD, [both, *signed("ben", "cleo")], EQUAL).reached
+    for odd in ({**one.to_dict(), "values": ""}, {**both.to_dict(), "more": 1}):
+        with pytest.raises(RefusedError, match="missing or unknown"):
+            HeadSignature.from_dict(odd)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "{" * 2_000, b"\xff"])
