@@ -7,6 +7,7 @@ account has deposited and burned so far. They follow the newest *stamped* step: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fund.store_reader import Entry, Reader
@@ -18,6 +19,7 @@ from protocol.keys import Key
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.params import LTFT
 from protocol.ledger.state import State
+from protocol.ledger.values import Place, SignedValues, Values
 
 
 @dataclass(slots=True)
@@ -30,11 +32,14 @@ class Courier:
     ledger : Ledger
     key : Key
         Of the fund's account, which holds the pool's LTFT.
+    values : {"log", "keep", "none"}
+        Where the values of predictions go; a HEAD is stamped with them if a quorum has signed them, else by its root.
     """
 
     fund: Reader
     ledger: Ledger
     key: Key
+    values: Place = "none"
     _read: int = 0  # height up to which payments were counted
     _paid: dict[str, int] = field(default_factory=lambda: {"deposit": 0, "burn": 0})
 
@@ -81,9 +86,21 @@ class Courier:
         quorum = count(state.domain, head, signatures, state.validators)
         if not quorum.reached:
             return False
-        counted = [_plain(one) for one in signatures if one.validator in quorum.signers and one.head == head.hash]
-        send(self.ledger, self.key, "stamp", {"head": head.text, "signatures": counted})
+        counted = [one for one in signatures if one.validator in quorum.signers and one.head == head.hash]
+        plain = [{"validator": one.validator, "signature": one.signature} for one in counted]
+        body = {"head": head.text, "signatures": plain}
+        send(self.ledger, self.key, "stamp", body, self._signed_values(state, head, counted))
         return True
+
+    def _signed_values(self, state: State, head: Head, signatures: Sequence[HeadSignature]) -> SignedValues | None:
+        """Return the values of a HEAD's predictions if those of its signers who signed them are a quorum by themselves."""
+        if self.values == "none" or not any(one.values for one in signatures):
+            return None
+        values = Values.of(head, self.fund.predictions(head.period))
+        right = {one.validator: one.values for one in signatures if values.signed(one, state.domain)}
+        stake = sum(state.validators[validator] for validator in right)
+        reached = 3 * stake > 2 * sum(state.validators.values())
+        return SignedValues(values, right, self.values == "keep") if reached else None
 
     def _pay(self) -> None:
         """Deposit and burn what the market of the newest stamped step has bought, less what was before."""
@@ -124,7 +141,3 @@ def refuse_unfit(state: State, address: str, pool: int = 0) -> None:
             f"the pool opens with {pool / LTFT:g} LTFT and account {address} has {account.balance / LTFT:g}; "
             "transfer the rest to it, or name less in the charter"
         )
-
-
-def _plain(one: HeadSignature) -> dict[str, str]:
-    return {"validator": one.validator, "signature": one.signature}

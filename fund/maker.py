@@ -141,7 +141,8 @@ class Maker:
         for entry in self.courier.waiting(self.ledger.state()):
             signatures = self.store.signatures(entry.period)
             if all(one.validator != signing.key.address for one in signatures):
-                self.store.sign([signing.sign(self.store.head(entry.period))])
+                head, said = self.store.head(entry.period), self.store.predictions(entry.period)
+                self.store.sign([signing.sign(head, said)])
                 self.metrics.signatures.inc()
 
     def _carried(self) -> int:

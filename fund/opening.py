@@ -27,7 +27,7 @@ from infra.clock import Time, clock_file, network_time, write_time
 from infra.fetching import get_json
 from infra.home import find_home, make_folder
 from infra.keystore import keystore_path, load_key, password_for, stored_key
-from infra.network import FUND, VALIDATOR, OpenLedger, find_key, open_network
+from infra.network import FUND, VALIDATOR, OpenLedger, find_key, open_network, values_place
 from infra.settings import Settings
 from infra.topics import find_topic
 from protocol.errors import ClusterError, ConfigError
@@ -113,7 +113,7 @@ def open_maker(
             kind = "a simulated" if agreed.simulated else "the real"
             raise ConfigError(f"fund {store} was begun on {kind} clock; go on with that one, or begin another fund")
         refuse_unfit(ledger.state(), key.address)
-        courier = Courier(fund, ledger, key)
+        courier = Courier(fund, ledger, key, values_place(settings, ledger))
         courier.waiting(ledger.state())
         sandbox = opened.enter_context(proven_sandbox(log))
         feeds = _feeds(settings, agreed, Replays(sandbox, limits_of(settings), replays_folder()))
@@ -158,7 +158,7 @@ def open_replica(settings: Settings, log: logging.Logger, *, store: Path, ask: b
             )
         sandbox = opened.enter_context(proven_sandbox(log))
         feeds = _feeds(settings, charter, Replays(sandbox, limits_of(settings), replays_folder()))
-        signing = _signing(opened, key, ledger)
+        signing = _signing(opened, key, ledger, settings)
         yield Replica(fund, ledger, feeds, charter, signing, peer, network_time(settings), log)
 
 
@@ -229,9 +229,9 @@ def _own_signing(opened: ExitStack, ledger: OpenLedger, settings: Settings, *, a
     path = keystore_path(VALIDATOR)
     if stored_key(path).address not in ledger.state().validators:
         return None
-    return _signing(opened, load_key(path, password_for(path, settings.password_file, ask=ask)), ledger)
+    return _signing(opened, load_key(path, password_for(path, settings.password_file, ask=ask)), ledger, settings)
 
 
-def _signing(opened: ExitStack, key: Key, ledger: OpenLedger) -> Signing:
+def _signing(opened: ExitStack, key: Key, ledger: OpenLedger, settings: Settings) -> Signing:
     guard = opened.enter_context(Guard(make_folder(find_home().guards / FOLDER), key.address, ledger.domain.salt))
-    return Signing(key, ledger.domain, guard)
+    return Signing(key, ledger.domain, guard, values=values_place(settings, ledger) != "none")

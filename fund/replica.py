@@ -9,7 +9,7 @@ original goes on from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fund.charter import Charter
@@ -22,6 +22,7 @@ from fund.signing import Signing
 from fund.store import Store
 from protocol.errors import EquivocationError, LongtailError, RefusedError
 from protocol.head.head import Head
+from protocol.head.prediction import Prediction
 from protocol.head.schedule import Period, Turn
 from protocol.head.wire import fields_of
 from protocol.ledger.ledger import Ledger
@@ -99,7 +100,7 @@ class Replica:
         if latest and all(
             one.validator != self.signing.key.address for one in self.store.signatures(latest.period)
         ):  # killed between commit and signature
-            self._sign(self.store.head(latest.period))
+            self._sign(self.store.head(latest.period), self.store.predictions(latest.period))
         given = list_of(self.ask("/v1/heads", {"after": after}), "heads")
         for one in given:
             values = fields_of(one, "a HEAD and what it carries", ("head", "carried"))
@@ -143,9 +144,9 @@ class Replica:
         self.store.commit(step)
         self.metrics.heads.inc()
         self.metrics.period.set(head.period)
-        self._sign(head)
+        self._sign(head, step.predictions)
 
-    def _sign(self, head: Head) -> None:
-        self.store.sign([self.signing.sign(head)])
+    def _sign(self, head: Head, predictions: Sequence[Prediction]) -> None:
+        self.store.sign([self.signing.sign(head, predictions)])
         self.metrics.signatures.inc()
         self.log.info("signed", extra={"period": head.period, "head": head.hash[:16]})

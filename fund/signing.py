@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from protocol.errors import EquivocationError
 from protocol.head.head import Head
+from protocol.head.prediction import Prediction
 from protocol.head.quorum import HeadSignature, sign_head
 from protocol.keys import Key
+from protocol.ledger.values import Values
 from protocol.typed_data import Domain
 from validator.guard import Guard
 
@@ -27,14 +29,23 @@ class Signing:
         Of the ledger.
     guard : Guard
         Of this key and ledger, in :data:`FOLDER` of the home's guards.
+    values : bool
+        Whether the values of a HEAD's predictions are signed too, for a chain.
     """
 
     key: Key
     domain: Domain
     guard: Guard
+    values: bool = False
 
-    def sign(self, head: Head) -> HeadSignature:
+    def sign(self, head: Head, predictions: Sequence[Prediction] = ()) -> HeadSignature:
         """Return the signature of a HEAD; the same one when it is signed again.
+
+        Parameters
+        ----------
+        head : Head
+        predictions : sequence of Prediction
+            All of the HEAD; only looked at where values are signed. Where there are none, there is nothing to sign of them.
 
         Raises
         ------
@@ -42,10 +53,14 @@ class Signing:
             The key is bound to another HEAD of the period.
         ConfigError
             The guard cannot be written; nothing was signed.
+        RefusedError
+            The predictions are not the HEAD's; nothing was signed.
         """
+        values = Values.of(head, predictions) if self.values and head.prediction_count else None
         bound = self.guard.bind(f"head:{head.period}", 1, {"head": head.hash})
         self._refuse(head.period, head.hash, str(bound.report["head"]))
-        return sign_head(self.key, self.domain, head)
+        signed = sign_head(self.key, self.domain, head)
+        return replace(signed, values=values.sign(self.key, self.domain)) if values else signed
 
     def refuse_foreign(self, signatures: Iterable[HeadSignature]) -> None:
         """Make sure that what others show in this key's name was signed here.

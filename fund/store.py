@@ -128,8 +128,11 @@ class Store(Reader):
         for one in signatures:
             if not self._row("SELECT 1 FROM steps WHERE period = ?", one.period):
                 raise RefusedError(f"{one.validator} signed period {one.period}, of which fund {self.path} has no step")
-            row = (one.period, one.validator, one.head, one.signature)
-            new += self._db.execute("INSERT OR IGNORE INTO signatures VALUES (?, ?, ?, ?)", row).rowcount
+            place = one.period, one.validator, one.head
+            for table, mark in (("signatures", one.signature), ("value_signatures", one.values)):
+                if mark:
+                    row = self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)", (*place, mark))  # noqa: S608 - two constants
+                    new += row.rowcount if table == "signatures" else 0
         return new
 
     @contextmanager

@@ -16,10 +16,17 @@ from protocol.ledger.sqlite_file import BUSY_S, DAMAGE, REMEDIES, sync_folder
 
 #: "LTFD": tells a fund from other SQLite files.
 APPLICATION_ID = 0x4C544644
-FORMAT = 1
+FORMAT = 2
 
 #: Tables to which rows are only added.
-GROWING = ("steps", "predictions", "signatures", "totals", "journal", "documents")
+GROWING = ("steps", "predictions", "signatures", "value_signatures", "totals", "journal", "documents")
+#: What format 1 did not have: signatures of the values, which may come later than those of the HEAD.
+VALUE_SIGNATURES = """
+CREATE TABLE value_signatures (
+  period INTEGER NOT NULL, validator TEXT NOT NULL, head TEXT NOT NULL, signature TEXT NOT NULL,
+  PRIMARY KEY (period, validator, head), FOREIGN KEY (period, validator, head) REFERENCES signatures
+) STRICT, WITHOUT ROWID;
+"""
 SCHEMA = """
 CREATE TABLE fund (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE steps (
@@ -102,13 +109,15 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         kind, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         if kind != APPLICATION_ID:
             raise ConfigError(f"{path} is no fund of longtail; name another file")
-        if version != FORMAT:
+        if version not in {1, FORMAT}:
             raise ConfigError(
                 f"fund {path} has format {version}, this version reads {FORMAT}; use the version that made it"
             )
         mode = db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             raise ConfigError(f"fund {path} cannot use write-ahead logging here ({mode}); put it on a local disk")
+        if version == 1:
+            _upgrade(db)
         db.text_factory = lambda raw: raw.decode(errors="replace")  # what is not UTF-8 is refused by who reads it
         for setting in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "trusted_schema=OFF"):
             db.execute(f"PRAGMA {setting}")
@@ -170,8 +179,23 @@ def _write(path: Path, facts: Mapping[str, str]) -> None:
         db.execute("PRAGMA journal_mode=WAL")  # stays in the file, so that who opens it need not switch
         db.execute("PRAGMA synchronous=FULL")
         db.executescript(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}; BEGIN; {SCHEMA}")
-        for table in GROWING:
-            for change in ("UPDATE", "DELETE"):
-                db.execute(GUARD.format(table, change))
+        db.execute(VALUE_SIGNATURES)
+        _guard(db, *GROWING)
         db.executemany("INSERT INTO fund VALUES (?, ?)", facts.items())
         db.execute("COMMIT")
+
+
+def _guard(db: sqlite3.Connection, *tables: str) -> None:
+    for table in tables:
+        for change in ("UPDATE", "DELETE"):
+            db.execute(GUARD.format(table, change))
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Make a file of format 1 one of this format; nothing in it changes. Whoever opens it first does that."""
+    db.execute("BEGIN IMMEDIATE")
+    if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+        db.execute(VALUE_SIGNATURES)
+        _guard(db, "value_signatures")
+        db.execute(f"PRAGMA user_version={FORMAT}")
+    db.execute("COMMIT")

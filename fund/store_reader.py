@@ -30,6 +30,10 @@ from protocol.head.rewards import Earning
 
 LAST = 2**63 - 1
 PAGE = 1_024
+_SIGNATURES = (
+    "SELECT period, head, validator, s.signature, ifnull(v.signature, '') "
+    "FROM signatures AS s LEFT JOIN value_signatures AS v USING (period, validator, head)"
+)
 
 
 class AbsentError(DataError):
@@ -137,18 +141,13 @@ class Reader:
     def signatures(self, period: int) -> tuple[HeadSignature, ...]:
         """Return all signatures of a period, whatever HEAD they are under, by validator."""
         self._step(period, "1")
-        query = "SELECT period, head, validator, signature FROM signatures WHERE period = ? ORDER BY validator, head"
-        rows = self._all(query, period)
+        rows = self._all(f"{_SIGNATURES} WHERE period = ? ORDER BY validator, head", period)
         with self._whole(f"the signatures of period {period}"):
             return tuple(HeadSignature(*row) for row in rows)
 
     def signatures_from(self, first: int, most: int) -> tuple[HeadSignature, ...]:
         """Return the signatures of all periods from `first` on, by period and validator, at most so many."""
-        query = (
-            "SELECT period, head, validator, signature FROM signatures "
-            "WHERE period >= ? ORDER BY period, validator, head LIMIT ?"
-        )
-        rows = self._all(query, first, most)
+        rows = self._all(f"{_SIGNATURES} WHERE period >= ? ORDER BY period, validator, head LIMIT ?", first, most)
         with self._whole(f"the signatures from period {first} on"):
             return tuple(HeadSignature(*row) for row in rows)
 

@@ -30,6 +30,7 @@ from protocol.head.quorum import HeadSignature
 from protocol.ledger.commitments import canonical
 
 COUNT = 8
+MARK = "0x" + "6" * 130
 
 
 @pytest.fixture(scope="module")
@@ -387,16 +388,45 @@ def test_a_fund_of_another_version_or_ledger_is_left_alone(store: Store, path: P
         Store.open(path, "00" * 32)
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version=9")
-    with pytest.raises(ConfigError, match="format 9, this version reads 1"):
+    with pytest.raises(ConfigError, match="format 9, this version reads 2"):
         Reader.open(path)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version=1")
+        db.execute("PRAGMA user_version=2")
     with Store.open(path, LEDGER) as again:
         assert again.verify() == COUNT
 
 
-@pytest.mark.parametrize("table", ["steps", "predictions", "signatures", "totals", "journal", "documents"])
-def test_the_file_itself_refuses_change(store: Store, table: str) -> None:
+@pytest.mark.parametrize("kind", [Store, Reader])
+def test_a_fund_of_the_first_format_goes_on(store: Store, path: Path, made: list[Step], kind: type[Reader]) -> None:
+    before = [store.signatures(one.period) for one in made[:COUNT]]
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE value_signatures")
+        db.execute("PRAGMA user_version=1")
+    with kind.open(path, LEDGER) as again:
+        assert [again.signatures(one.period) for one in made[:COUNT]] == before
+    with Store.open(path) as last, Reader.open(path) as other:
+        last.sign([replace(made[0].signatures[0], values=MARK)])
+        assert other.signatures(FIRST)[0].values == MARK
+        with pytest.raises(sqlite3.IntegrityError, match="never changed or removed"):
+            last._db.execute("DELETE FROM value_signatures")
+        assert last.verify() == COUNT
+
+
+def test_signatures_of_values_may_come_later_and_the_first_one_stays(store: Store, made: list[Step]) -> None:
+    step, late = made[3], signature(made[3], 1)
+    (early,) = step.signatures
+    assert store.sign([replace(early, values=MARK), late]) == 1
+    assert store.sign([replace(early, values="0x" + "7" * 130), replace(late, values=MARK), late]) == 0
+    assert set(store.signatures(step.period)) == {replace(one, values=MARK) for one in (early, late)}
+    assert set(store.signatures_from(step.period, 2)) == set(store.signatures(step.period))
+
+
+@pytest.mark.parametrize(
+    "table", ["steps", "predictions", "signatures", "value_signatures", "totals", "journal", "documents"]
+)
+def test_the_file_itself_refuses_change(store: Store, made: list[Step], table: str) -> None:
+    store.sign([replace(made[0].signatures[0], values=MARK)])
     column = {"predictions": "root", "documents": "name"}.get(table, "period")
     for statement in ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"):
         with pytest.raises(sqlite3.IntegrityError, match="never changed or removed"):
