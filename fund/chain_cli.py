@@ -12,6 +12,7 @@ import click
 from infra.command import LongtailGroup
 
 if TYPE_CHECKING:
+    from protocol.ledger.evm import EvmLedger
     from protocol.ledger.evm_node import Node
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -62,17 +63,18 @@ def deploy(url: str, genesis: Path, as_json: bool, **given: Any) -> None:
 @LEDGER
 @AS_JSON
 def status(url: str, address: str, as_json: bool) -> None:
-    """Show the ledger at ADDRESS on the chain of the node at URL."""
+    """Show the ledger at ADDRESS on the chain of the node at URL, and of which HEADs it has the values of predictions."""
+    from protocol.head.schedule import PERIOD_S
     from protocol.ledger.evm import EvmLedger
 
     node = _node(url)
     with EvmLedger(node, address) as ledger:
-        state = ledger.state()
-        facts = {
+        state, newest = ledger.state(), node.block()
+        facts: dict[str, Any] = {
             "chain": ledger.genesis.chain_id,
             "ledger": address,
             "genesis": ledger.domain.salt,
-            "block": node.block().number,
+            "block": newest.number,
             "height": state.height,
             "time": state.time,
             "accounts": len(state.accounts),
@@ -80,7 +82,11 @@ def status(url: str, address: str, as_json: bool) -> None:
             "blocks": len(state.blocks),
             "supply": state.supply.total,
             "head": state.stamp.hash if state.stamp else "",
+            "head_period": state.stamp.period if state.stamp else None,
         }
+        for where, period in _values(node, ledger).items():
+            facts[f"values_{where}"] = period or None
+            facts[f"values_{where}_age_s"] = newest.time - period * PERIOD_S if period else None
     click.echo(json.dumps(facts, indent=1) if as_json else "\n".join(f"{name}  {fact}" for name, fact in facts.items()))
 
 
@@ -106,6 +112,18 @@ def verify(context: click.Context, /, url: str, address: str, as_json: bool) -> 
     click.echo(json.dumps(facts, indent=1) if as_json else "\n".join(words))
     if problems:
         context.exit(RefusedError.exit_code)
+
+
+def _values(node: Node, ledger: EvmLedger) -> dict[str, int]:
+    """Return the period of the newest HEAD whose values are in the log, and of the newest whose are stored; 0: none."""
+    from protocol.addresses import checksum_address
+    from protocol.head.head import Head
+    from protocol.ledger.abi import selector
+
+    bodies = [one.event.body for one in ledger.records() if one.event.kind == "stamp" and "values" in one.event.body]
+    heads = "0x" + node.call(ledger.address, selector("Ledger", "heads"))[-20:].hex()
+    stored = int.from_bytes(node.call(checksum_address(heads), selector("Heads", "valuesPeriod")))
+    return {"logged": Head.from_json(bodies[-1]["head"]).period if bodies else 0, "stored": stored}
 
 
 def _node(url: str, fee_gwei: int = 200) -> Node:

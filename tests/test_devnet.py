@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from fund.store_reader import Reader
+from protocol.addresses import keccak256
 from protocol.ethereum import web3_of
+from protocol.ledger.abi import decoded
 from protocol.ledger.evm import EvmLedger
 from protocol.ledger.evm_node import Node
 from protocol.ledger.sqlite import SqliteLedger
@@ -27,6 +29,7 @@ PROGRAM = Path(__file__).parents[1] / "scripts" / "devnet.py"
 PATIENCE_S = 1_800.0  # minutes on a machine of its own
 ANVIL = PROGRAM.parents[1] / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
 PORTS = 10
+RECORDED = keccak256(b"Recorded(uint64,bytes32,address,uint256,bytes,bytes)").hex()
 
 
 def free_ports() -> int:
@@ -76,6 +79,22 @@ def pid_of(folder: Path, *words: str) -> int:
         if all(word in told for word in words):
             return number
     return 0
+
+
+def predicted(ledger: EvmLedger) -> set[int]:
+    """Return the periods of the HEADs with predictions."""
+    heads = [json.loads(one.event.body["head"]) for one in ledger.records() if one.event.kind == "stamp"]
+    return {head["period"] for head in heads if head["prediction_count"]}
+
+
+def valued(url: str, ledger: EvmLedger) -> set[int]:
+    """Return the periods of the HEADs that came with values, which the chain's log has."""
+    node = Node(web3_of(url, 60.0))
+    logs = node.logs(ledger.address, 0, node.block().number, RECORDED)
+    said = {int.from_bytes(one.topics[1]): decoded(("uint256", "bytes", "bytes"), one.data)[1] for one in logs}
+    records = [one for one in ledger.records() if one.event.kind == "stamp" and "values" in one.event.body]
+    assert all(keccak256(said[one.height]).hex() == one.event.body["values"] for one in records)
+    return {json.loads(one.event.body["head"])["period"] for one in records}
 
 
 def run_until_stamped(folder: Path, port: int, least: int) -> int:
@@ -146,6 +165,9 @@ def test_a_network_on_a_chain_goes_on_when_programs_and_the_chain_are_killed(tmp
                 until(lambda: all(pid_of(folder, *words) not in {0, *pids} for words in victims))
                 until(lambda: stamps() >= before + 3)
                 assert ledger.verify(head).ok, "what was seen before is gone"
+                until(lambda: bool(predicted(ledger)))
+                said = predicted(ledger)
+                assert said <= valued(url, ledger), "the values of these predictions are not on the chain"
             checked = subprocess.run(
                 [sys.executable, "-P", "-m", "fund.cli", "chain", "verify", url, address], check=False, timeout=600
             )

@@ -17,6 +17,7 @@ from made_ledgers import ADDRESS, KEYS, VALIDATORS
 from place import Place
 from test_ledger_heads import body, made_head
 
+from protocol.addresses import keccak256
 from protocol.errors import ConfigError, DataError
 from protocol.head import merkle
 from protocol.head.claims import Claims
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def with_values(place: Place, fields: tuple[Any, ...], topics: str, said: bytes) -> tuple[Any, ...]:
     """Return the arguments of `stampValues` behind the nonce, signed by all validators."""
-    digest = values_digest(place.core.domain, fields, topics, said)
+    digest = values_digest(place.core.domain, fields, topics, keccak256(said).hex())
     return fields, topics, said, stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
 
 

@@ -36,7 +36,7 @@ def test_feeds_answer_what_a_quorum_signed_for_their_series_only(network: Networ
     head = replace(made_head(network, {}), prediction_count=6, predictions_root="12" * 32)
     said = said_values(head.hash, series.hex(), numbers)
     fields, models_root, count, topics = head_fields(head)
-    digest = values_digest(core.domain, fields, topics, said)
+    digest = values_digest(core.domain, fields, topics, keccak256(said).hex())
     marks = stacked({ADDRESS[name]: KEYS[name].sign(digest) for name in VALIDATORS})
     plain = stacked(
         {ADDRESS[name]: KEYS[name].sign(head_digest(core.domain, head.period, head.hash)) for name in VALIDATORS}
