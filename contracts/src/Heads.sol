@@ -28,7 +28,7 @@ contract Heads {
 
     /// @notice The newest HEAD, as far as claims and the next one need it, in two slots, the first of which every HEAD writes. Of
     /// hashes the first 20 bytes are kept, as of a key in an address. All 0 before the first.
-    /// @param claims Of keccak256(abi.encode(rewardsRoot, rewardAccounts)).
+    /// @param claims Of {earned}, to see whether a HEAD changes it.
     struct Stamp {
         bytes20 head;
         uint32 period;
@@ -53,6 +53,9 @@ contract Heads {
 
     /// @notice The newest HEAD.
     Stamp public stamped;
+    /// @notice keccak256(abi.encode(rewardsRoot, rewardAccounts)) of the newest HEAD, whole: it pays, and whoever earns has a say in
+    /// both roots of a collision.
+    bytes32 public earned;
     /// @notice Whose values are in {slots}: the series, and the period they were written in.
     bytes32 public series;
     uint64 public valuesPeriod;
@@ -139,7 +142,7 @@ contract Heads {
     ) external {
         if (total == 0 || size == 0 || size > 2 ** 32 || index >= size || path.length > 32) revert Malformed();
         (bool fits, bytes32 root) = Merkle.rootOf(size, abi.encode(author, total), index, path);
-        bool proven = fits && _claims(root, size) == stamped.claims;
+        bool proven = fits && _earned(root, size) == earned;
         bytes32 structHash = signature.length == 0
             ? bytes32(0)
             : keccak256(abi.encode(CLAIM, author, nonce, total, sha256(Text.proof(index, size, path))));
@@ -245,19 +248,20 @@ contract Heads {
         if (head.rewardTotal > type(uint96).max) revert WrongRewards();
         if (head.rewardAccounts < stamped.rewardAccounts) revert WrongRewards();
         if (!quorum) revert NoQuorum();
-        bytes20 claims = _claims(head.rewardsRoot, head.rewardAccounts);
-        bool same = claims == stamped.claims && head.rewardTotal == before;
+        bytes32 claims = _earned(head.rewardsRoot, head.rewardAccounts);
+        bool same = bytes20(claims) == stamped.claims && head.rewardTotal == before;
         stamped.head = bytes20(hash);
         stamped.period = uint32(head.period);
         stamped.readHeight = uint32(head.height);
         stamped.rewardAccounts = uint32(head.rewardAccounts);
         if (same) return;
-        stamped.claims = claims;
+        stamped.claims = bytes20(claims);
+        earned = claims;
         stamped.rewardTotal = uint96(head.rewardTotal);
         if (head.rewardTotal > before) ledger.reward(head.period, head.rewardTotal - before);
     }
 
-    function _claims(bytes32 rewardsRoot, uint256 rewardAccounts) private pure returns (bytes20) {
-        return bytes20(Hashes.efficientKeccak256(rewardsRoot, bytes32(rewardAccounts)));
+    function _earned(bytes32 rewardsRoot, uint256 rewardAccounts) private pure returns (bytes32) {
+        return Hashes.efficientKeccak256(rewardsRoot, bytes32(rewardAccounts));
     }
 }

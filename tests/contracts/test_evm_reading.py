@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from eth_account import Account
-from made_heads import MODELS, prediction
 from made_ledgers import ADDRESS, KEYS, VALIDATORS
 from place import Place
 from test_ledger_heads import body, made_head
 
 from protocol.addresses import keccak256
 from protocol.errors import ConfigError, DataError
-from protocol.head import merkle
-from protocol.head.claims import Claims
-from protocol.head.head import Head, HeadModel, HeadTopic
 from protocol.head.quorum import sign_head
-from protocol.ledger.artifacts import artifact
 from protocol.ledger.calls import head_fields, said_values, stacked, values_digest
 from protocol.ledger.evm_node import Node, Refused
-from protocol.ledger.params import LTFT
 
 ROOT = Path(__file__).parents[2]
 SERIES = "11" * 32
@@ -140,43 +131,3 @@ def test_a_node_that_gives_few_logs_at_once_is_asked_for_less() -> None:
     node.web3 = SimpleNamespace(eth=Eth(4, 4, 4))
     with pytest.raises(Refused, match="more than 2 results"):
         node.logs(ADDRESS["bob"], 0, 5_000, "ab" * 32)
-
-
-def test_a_third_party_needs_web3_and_the_abi_only(place: Place) -> None:
-    """Run the script of docs/chain.md."""
-    carol = place.network("carol")
-    place.later(700)
-    told = [prediction(symbol=f"S{number}") for number in range(3)]
-    speaking = (HeadTopic("us-daily", tuple(HeadModel(one, "crowned", 5) for one in MODELS[:2])),)
-    claims = Claims({ADDRESS["alice"]: 7 * LTFT, ADDRESS["bob"]: LTFT})
-    state = carol.state
-    head = Head.of(
-        period=int(place.clock()) // 600,
-        parent=state.domain.salt,
-        height=state.height,
-        ledger=state.head,
-        data_root="ef" * 32,
-        topics=speaking,
-        predictions=told,
-        claims=claims,
-    )
-    signed = {ADDRESS[name]: sign_head(KEYS[name], place.core.domain, head).signature for name in VALIDATORS}
-    place.core.heads.send(ADDRESS["carol"], "stamp", 0, *head_fields(head), stacked(signed))
-    proof, mine = merkle.prove([one.leaf for one in told], 1), claims.claim(ADDRESS["alice"])
-    page = (ROOT / "docs" / "chain.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    names = {
-        "w3": place.chain.web3,
-        "abi": lambda name: artifact(name).abi,
-        "ledger_address": place.core.ledger.address,
-        "leaf": told[1].leaf,
-        "leaf_index": 1,
-        "leaf_path": [bytes.fromhex(one) for one in proof.path],
-        "total": mine.total,
-        "index": mine.proof.index,
-        "size": mine.proof.size,
-        "path": [bytes.fromhex(one) for one in mine.proof.path],
-        "account": Account.from_key(hashlib.sha256(b"alice").digest()),
-    }
-    exec(compile(script, "docs/chain.md", "exec"), names)  # noqa: S102 - our own documentation
-    assert place.core.ledger.accounts(ADDRESS["alice"])[0] == 57 * LTFT

@@ -324,7 +324,7 @@ def test_the_machine_reaches_what_matters() -> None:
             seen.update(block.status for block in state.blocks.values())
             seen["missed"] += sum(one.missed for one in state.accounts.values())
 
-    Watched.TestCase.settings = settings(max_examples=40, stateful_step_count=60, deadline=None, derandomize=True)
+    Watched.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadline=None, derandomize=True)
     test = Watched.TestCase("runTest")
     test.runTest()
     for wanted in (
