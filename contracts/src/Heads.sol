@@ -158,7 +158,8 @@ contract Heads {
         pure
         returns (bytes32)
     {
-        bytes memory text = new bytes(1024 + bytes(topics).length);
+        // 578 bytes without topics and the five numbers, which have 78 digits at most
+        bytes memory text = new bytes(1280 + bytes(topics).length);
         uint256 place = Text.start(text);
         place = Text.put(place, '{"data_root":"', 14);
         place = Text.putHex(place, head.dataRoot);

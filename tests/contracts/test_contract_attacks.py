@@ -16,8 +16,8 @@ from protocol.errors import ConfigError
 from protocol.head import merkle
 from protocol.head.quorum import head_digest
 from protocol.keys import ORDER
-from protocol.ledger.calls import call_of, head_fields, stacked
-from protocol.ledger.commitments import commitment_of, report_commitment, report_hash, screen_subject
+from protocol.ledger.calls import HEAD_FIELDS, call_of, head_fields, stacked
+from protocol.ledger.commitments import canonical, commitment_of, report_commitment, report_hash, screen_subject
 from protocol.ledger.event import registration_message, sign
 from protocol.ledger.kinds import source_hash
 from protocol.ledger.params import LTFT
@@ -212,6 +212,17 @@ def test_a_head_signed_as_it_is_cannot_be_changed(network: Network) -> None:
     for changed in (*odd, (fields, models_root, count, '[],"version":1,"x":[]')):
         assert core.heads.refused(ADDRESS["carol"], "stamp", 0, *changed, stacked(marks)) != ""
     core.heads.send(ADDRESS["carol"], "stamp", 0, *told, stacked(marks))
+
+
+def test_the_text_of_any_fields_is_the_canonical_one(network: Network) -> None:
+    core, most = core_of(network), 2**256 - 1
+    for number, topics in ((most, "[]"), (0, ""), (7, '[{"models":[],"topic":"a"}]' * 9)):
+        fields = (number, number, *(bytes([place]) * 32 for place in range(1, 6)), number, number)
+        values = [one.hex() if isinstance(one, bytes) else one for one in fields]
+        plain = {**dict(zip(HEAD_FIELDS, values, strict=True)), "models_root": "09" * 32, "prediction_count": number}
+        text = canonical({**plain, "topics": 0, "version": 1}).replace('"topics":0', f'"topics":{topics}')
+        found = core.heads.hashOf(fields, b"\t" * 32, number, topics)
+        assert found == hashlib.sha256(text.encode()).digest()
 
 
 def test_a_stale_head_or_a_second_one_of_a_period_is_refused(network: Network) -> None:
