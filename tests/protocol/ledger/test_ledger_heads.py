@@ -15,6 +15,7 @@ from protocol.head.head import Head, HeadModel, HeadTopic
 from protocol.head.quorum import sign_head
 from protocol.head.schedule import PERIOD_S
 from protocol.ledger.digest import state_digest
+from protocol.ledger.genesis import OUTSIDE, GenesisAccount
 from protocol.ledger.heads import emitted_until
 from protocol.ledger.params import LTFT
 from protocol.ledger.refusal import LedgerRefusal
@@ -180,6 +181,16 @@ def test_burned_money_is_gone(network: Network) -> None:
     assert network.state.total() == network.state.supply.total == network.state.genesis.total - 4 * LTFT
     assert network.refused("carol", "redeem", amount=10**30) == "funds"
     assert network.refused("carol", "deposit", amount=10**30) == "funds"
+
+
+def test_what_is_redeemed_outside_of_a_ledger_was_paid_for_there() -> None:
+    genesis = made_genesis()
+    outside = GenesisAccount(address=ADDRESS["dora"], name=OUTSIDE, balance=9 * LTFT)
+    network = pure_network(genesis.model_copy(update={"accounts": (*genesis.accounts, outside)}))
+    network.send("dora", "redeem", amount=LTFT)
+    network.send("bob", "redeem", amount=LTFT)
+    assert network.state.supply.redeemed == 2 * LTFT
+    assert network.state.redeemed == {ADDRESS["bob"]: LTFT}
 
 
 @given(
