@@ -116,13 +116,11 @@ def verify(context: click.Context, /, url: str, address: str, as_json: bool) -> 
 
 def _values(node: Node, ledger: EvmLedger) -> dict[str, int]:
     """Return the period of the newest HEAD whose values are in the log, and of the newest whose are stored; 0: none."""
-    from protocol.addresses import checksum_address
     from protocol.head.head import Head
     from protocol.ledger.abi import selector
 
     bodies = [one.event.body for one in ledger.records() if one.event.kind == "stamp" and "values" in one.event.body]
-    heads = "0x" + node.call(ledger.address, selector("Ledger", "heads"))[-20:].hex()
-    stored = int.from_bytes(node.call(checksum_address(heads), selector("Heads", "valuesPeriod")))
+    stored = int.from_bytes(node.call(ledger.place("Heads"), selector("Heads", "valuesPeriod")))
     return {"logged": Head.from_json(bodies[-1]["head"]).period if bodies else 0, "stored": stored}
 
 

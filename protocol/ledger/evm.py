@@ -88,6 +88,10 @@ class EvmLedger:
         """Where it is, for people: the contract's address."""
         return self.address
 
+    def place(self, contract: str) -> str:
+        """Return where a contract that was made with the ledger is, EIP-55."""
+        return self.address if contract == "Ledger" else self._places[contract.lower()]
+
     def pay_with(self, key: Key) -> None:
         """Let a key pay for what is appended from now on."""
         self._key = key
@@ -220,10 +224,9 @@ class EvmLedger:
                 )
             direct = self._key.address == event.author
             aside = event.kind == "reveal" and self._texts.put(event.body["source"])
-            usual = call_of(event, self.domain, signature=not direct, text=not aside)
-            call = values.call(event) if values else usual
+            call = values.call(event) if values else call_of(event, self.domain, signature=not direct, text=not aside)
             try:
-                number = self._node.send(self._key, self._place(call.contract), encoded(*call))
+                number = self._node.send(self._key, self.place(call.contract), encoded(*call))
             except Reverted as error:
                 self._sync()
                 if (known := self._known(event)) is not None:
@@ -368,9 +371,6 @@ class EvmLedger:
 
     def _address(self, name: str) -> str:
         return checksum_address("0x" + self._node.call(self.address, selector("Ledger", name))[-20:].hex())
-
-    def _place(self, contract: str) -> str:
-        return self.address if contract == "Ledger" else self._places[contract.lower()]
 
     def _check_known(self, height: int) -> None:
         if not 0 <= height < len(self._records):
